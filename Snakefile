@@ -1,0 +1,22 @@
+from snakemake.utils import min_version
+
+min_version("9.27")
+
+
+configfile: "config.yaml"
+
+
+include: "workflow/rules/common.smk"
+include: "workflow/rules/data.smk"
+include: "workflow/rules/source.smk"
+include: "workflow/rules/rounds.smk"
+include: "workflow/rules/selftrain.smk"
+include: "workflow/rules/cotrain.smk"
+include: "workflow/rules/final.smk"
+include: "workflow/rules/evaluate.smk"
+
+
+rule all:
+    default_target: True
+    input:
+        results(),

@@ -1,0 +1,180 @@
+"""Mini-batches: samplers, augmentation, MixBatch and the ClassMix collage (Gómez et al. 2022, Sect. III-A).
+
+A batch is a function of (seed, step) alone, so that workers, restarts and several processes agree without any state.
+"""
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+import torch
+from torch.utils.data import Dataset
+
+from cotrain import color, datasets, pseudolabels, store, vision  # noqa: F401  (vision: before torchvision)
+from cotrain.errors import BadInput
+from cotrain.schedules import seed_of, shuffled
+from cotrain.settings import Augmentation
+
+Pair = tuple[np.ndarray, np.ndarray]  # image (H, W, 3) uint8, label (H, W) uint8
+
+
+# ---- sets of labelled images ------------------------------------------------------------------------------------
+
+
+class Images(Protocol):
+    """A set of images with labels at their working size."""
+
+    def __len__(self) -> int: ...
+
+    def load(self, i: int) -> Pair: ...
+
+
+class LabelledImages:
+    """Images of an index table with their label images; aligned to target colours if a colour table is given."""
+
+    def __init__(self, index: Path, values: dict[int, int], size: tuple[int, int], colors: Path | None = None):
+        self.rows = store.read_table(index, "index")
+        if (self.rows["label"] == "").any():
+            raise BadInput(f"{index}: it lists images without labels; training needs labels, check data.source")
+        self.values, self.size = values, size
+        self.colors = None
+        if colors:
+            table = store.read_table(colors, "color")
+            moments = datasets.by_id(table, self.rows["image_id"].tolist(), colors).filter(regex="_(mean|std)_")
+            self.colors = moments.to_numpy(float)
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def load(self, i: int) -> Pair:
+        image = datasets.read_image(self.rows["image"].iat[i], self.size)
+        if self.colors is not None:
+            image = color.align(image, self.colors[i, :6], self.colors[i, 6:])
+        return image, datasets.read_label(self.rows["label"].iat[i], self.values, self.size)
+
+
+class PseudolabelledImages:
+    """Target images with the pseudo-labels of an HDF5 file; images without any labelled pixel are left out."""
+
+    def __init__(self, pseudolabels_file: Path, index: Path):
+        with store.open_hdf5(pseudolabels_file, "pseudolabels") as file:
+            used = np.flatnonzero(file["confidence"][:] > 0)
+            ids = store.image_ids(file)
+            self.size = tuple(file["label"].shape[1:])
+        if not len(used):
+            raise BadInput(
+                f"{pseudolabels_file}: no image has a pseudo-label; lower confidence_min or train the source model longer"
+            )
+        rows = datasets.by_id(store.read_table(index, "index"), [ids[i] for i in used], index)
+        self.images, self.positions, self.file = rows["image"].tolist(), used, pseudolabels_file
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    def load(self, i: int) -> Pair:
+        with store.open_hdf5(self.file) as file:
+            label = file["label"][int(self.positions[i])]
+        return datasets.read_image(self.images[i], self.size), label
+
+
+class Cached:
+    """Keeps decoded pairs in memory until `megabytes` are used; what does not fit is decoded each time."""
+
+    def __init__(self, images: Images, megabytes: int):
+        self.images, self.room, self.kept = images, megabytes * 1_000_000, {}
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    def load(self, i: int) -> Pair:
+        if i in self.kept:
+            return self.kept[i]
+        pair = self.images.load(i)
+        self.room -= sum(array.nbytes for array in pair)
+        if self.room >= 0:
+            self.kept[i] = pair
+        return pair
+
+
+# ---- batches ----------------------------------------------------------------------------------------------------
+
+
+class Collage:
+    """Pastes the least confident classes of a source crop over a target crop."""
+
+    def __init__(self, thresholds: np.ndarray, share: float):
+        self.thresholds, self.share = thresholds, share
+
+    def __call__(self, target: tuple, source: tuple) -> tuple[torch.Tensor, torch.Tensor]:
+        """Two pairs of image (3, h, w) uint8 and label (h, w) uint8 → the pasted pair."""
+        mask = torch.from_numpy(pseudolabels.collage_mask(source[1].numpy(), self.thresholds, self.share))
+        return torch.where(mask, source[0], target[0]), torch.where(mask, source[1], target[1])
+
+
+def augmentation(settings: Augmentation, size: tuple[int, int]):
+    """Random zoom about the working size, crop (void beyond the image), flip and colour jitter, from torchvision."""
+    from torchvision import tv_tensors
+    from torchvision.transforms import v2
+
+    void = {tv_tensors.Image: 0, tv_tensors.Mask: pseudolabels.VOID}
+    steps = [
+        v2.ScaleJitter(size, settings.zoom, antialias=True),
+        v2.RandomCrop(settings.crop, pad_if_needed=True, fill=void),
+        v2.RandomHorizontalFlip(settings.flip),
+    ]
+    if settings.jitter:
+        steps.append(v2.ColorJitter(settings.jitter, settings.jitter, settings.jitter))
+    transform = v2.Compose(steps)
+
+    def augment(pair: Pair) -> tuple[torch.Tensor, torch.Tensor]:
+        image = tv_tensors.Image(torch.from_numpy(pair[0]).permute(2, 0, 1))
+        augmented, label = transform(image, tv_tensors.Mask(torch.from_numpy(pair[1])))
+        return augmented.as_subclass(torch.Tensor), label.as_subclass(torch.Tensor)
+
+    return augment
+
+
+class Batches(Dataset):
+    """The batch of each step: `target_count` target images (p_MB·N_MB) with a collage, the rest source images."""
+
+    def __init__(
+        self,
+        source: Images,
+        target: Images | None,
+        augment: Sequence,
+        *,
+        steps: int,
+        batch: int,
+        target_share: float,
+        collage: Collage | None,
+        seed: int,
+        pick_source: Callable[[int, int, int], int] = shuffled,
+    ):
+        """`pick_source(position, count, seed)` names the source image for a position of a stream."""
+        self.source, self.target, self.collage, self.pick_source = source, target, collage, pick_source
+        self.augment_source, self.augment_target = augment
+        self.steps, self.seed = steps, seed
+        self.target_count = round(target_share * batch) if target else 0
+        self.source_count = batch - self.target_count
+
+    def __len__(self) -> int:
+        return self.steps
+
+    def __getitem__(self, step: int) -> tuple[torch.Tensor, torch.Tensor]:
+        """images (B, 3, h, w) uint8 and labels (B, h, w) uint8 of one step."""
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed_of(self.seed, "augment", step))
+            pairs = [self._source("source", step, j, self.source_count) for j in range(self.source_count)]
+            pairs += [self._target(step, j) for j in range(self.target_count)]
+        images, labels = zip(*pairs, strict=True)
+        return torch.stack(images), torch.stack(labels)
+
+    def _source(self, stream: str, step: int, j: int, count: int) -> tuple[torch.Tensor, torch.Tensor]:
+        i = self.pick_source(step * count + j, len(self.source), seed_of(self.seed, stream))
+        return self.augment_source(self.source.load(i))
+
+    def _target(self, step: int, j: int) -> tuple[torch.Tensor, torch.Tensor]:
+        i = shuffled(step * self.target_count + j, len(self.target), seed_of(self.seed, "target"))
+        pair = self.augment_target(self.target.load(i))
+        return self.collage(pair, self._source("collage", step, j, self.target_count)) if self.collage else pair

@@ -1,0 +1,118 @@
+"""The command `cotrain`: each stage is a subcommand whose arguments are read off the stage's `run`."""
+
+import argparse
+import importlib
+import inspect
+import sys
+import typing
+from pathlib import Path
+
+from cotrain import __version__
+from cotrain.errors import BadInput
+from cotrain.settings import Strict, parse_json
+
+STAGES = {
+    "render": "render a folder of toycity scenes",
+    "index": "list the images of a dataset",
+    "color": "draw target images and store CIELAB statistics for the alignment",
+    "statistics": "count the classes of the source images",
+    "draw": "draw the candidates of a cycle",
+    "infer": "store the most probable classes of each pixel",
+    "threshold": "turn predictions into pseudo-labels",
+    "select": "keep the most confident images",
+    "combine": "fill void pseudo-labels with the other model's",
+    "exchange": "select what each model receives from the other",
+    "fuse": "join pseudo-labels with those of earlier cycles",
+    "train": "train a model on source, and target if given",
+    "evaluate": "score a model on labelled images",
+    "measure": "measure coverage and accuracy of pseudo-labels",
+    "summarize": "join all scores into one table",
+    "plot": "draw the figures",
+    "predict": "label your own images with a model",
+    "explain": "print what made a file",
+}
+OUTPUTS = {"out", "table", "text", "pictures"}
+POSITIONAL = {("predict", "images"), ("explain", "file")}
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Exit code 0, or 2 with one line on standard error for each fault of the input."""
+    arguments = sys.argv[1:] if arguments is None else arguments
+    name = next((a for a in arguments if not a.startswith("-")), None)
+    parser = argparse.ArgumentParser("cotrain", description="Stages of co-training for domain adaptation.")
+    parser.add_argument("--version", action="version", version=f"cotrain {__version__}")
+    commands = parser.add_subparsers(dest="stage", required=True, metavar="STAGE")
+    for stage, text in STAGES.items():
+        command = commands.add_parser(stage, help=text, formatter_class=argparse.RawDescriptionHelpFormatter)
+        if stage == name:  # the other stages' modules are not imported
+            run = importlib.import_module(f"cotrain.stages.{stage}").run
+            _add_arguments(command, stage, run)
+    given = vars(parser.parse_args(arguments))
+    try:
+        run(**_values(given.pop("stage"), run, given))
+    except BadInput as error:
+        print("\n".join(f"error: {line}" for line in str(error).splitlines()), file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        return 130
+    return 0
+
+
+def _add_arguments(command: argparse.ArgumentParser, stage: str, run: typing.Callable) -> None:
+    command.description = inspect.cleandoc(f"{inspect.getmodule(run).__doc__}\n{run.__doc__ or ''}")
+    for name, parameter in inspect.signature(run).parameters.items():
+        kind = parameter.annotation
+        if name == "made_by":
+            continue
+        if isinstance(kind, type) and issubclass(kind, Strict):
+            needed = any(field.is_required() for field in kind.model_fields.values())
+            command.add_argument("--settings", default="{}", required=needed, help="JSON text, or a JSON file")
+            command.epilog = _describe(kind)
+            continue
+        several = "list[" in str(kind)
+        options = {"nargs": "+"} if several else {}
+        if (stage, name) in POSITIONAL:
+            command.add_argument(name, type=Path, **options)
+            continue
+        required = parameter.default is inspect.Parameter.empty
+        if several:
+            options = {"nargs": "+" if required else "*", "action": "extend"}
+        elif not required:
+            options = {"nargs": "?"}  # a flag without a path is as good as no flag: rules pass what a job has
+        flag = "--" + name.removesuffix("_files")
+        text = "written" if name in OUTPUTS else "read"
+        type_ = str if kind is str else Path
+        command.add_argument(flag, dest=name, type=type_, required=required, metavar="PATH", help=text, **options)
+
+
+def _describe(kind: type[Strict]) -> str:
+    """The settings as help text: name, default, meaning."""
+    lines = ["settings:"]
+    for name, field in kind.model_fields.items():
+        default = "required" if field.is_required() else f"default {field.get_default(call_default_factory=True)!r}"
+        lines.append(f"  {field.alias or name}: {field.description or ''} [{default}]")
+    return "\n".join(lines)
+
+
+def _values(stage: str, run: typing.Callable, given: dict) -> dict:
+    """Keyword arguments for `run` from the parsed command line, provenance included."""
+    parameters = inspect.signature(run).parameters
+    values = {name: value for name, value in given.items() if value not in (None, [])}
+    settings = {}
+    if "settings" in values:
+        values["settings"] = parse_json(parameters["settings"].annotation, values["settings"])
+        settings = values["settings"].model_dump(mode="json", by_alias=True)
+    if "made_by" in parameters:
+        from cotrain import store
+
+        files = {
+            n: v if isinstance(v, list) else [v] for n, v in values.items() if n not in OUTPUTS | {"settings", "root"}
+        }
+        if missing := [path for paths in files.values() for path in paths if not path.exists()]:
+            raise BadInput(f"{missing[0]}: no such file; run the stage that makes it")
+        values["made_by"] = store.provenance(stage, settings, files)
+    return values
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,182 @@
+"""The person's config.yaml, typed and checked as a whole; defaults are the paper's (Gómez et al. 2022, Table I)."""
+
+from pathlib import Path
+from typing import Annotated, Literal, Self
+
+import yaml
+from pydantic import Field, model_validator
+
+from cotrain.errors import BadInput
+from cotrain.settings import (
+    Augmentation,
+    Count,
+    Course,
+    Dataset,
+    Device,
+    Model,
+    Optimizer,
+    Positive,
+    Share,
+    Size,
+    Strict,
+    parse,
+)
+
+Cycles = Annotated[int, Field(ge=0, le=99)]
+Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9_.-]+$", description="letters, digits, _ . -")]
+
+
+class Domain(Strict):
+    """A part of a dataset and the size its images are worked on."""
+
+    dataset: str = Field(description="a file of workflow/datasets, or the path of a YAML of one's own")
+    split: str = Field("", description="what {split} stands for in the dataset's patterns")
+    size: Size = Field((1024, 2048), description="working height and width, pixels")
+    limit: Count | None = Field(None, description="at most this many images; null: all")
+
+
+class Target(Domain):
+    truth: bool = Field(
+        False,
+        description="the target has labels, for measuring and the upper bound only: no adaptation stage sees them",
+    )
+
+
+class Data(Strict):
+    root: str | None = Field(None, description="folder of the datasets; null: the environment variable COTRAIN_DATA")
+    labelset: str = Field(description="a file of workflow/labelsets, or the path of a YAML of one's own")
+    source: Domain
+    target: Target
+    validation: Domain | None = Field(None, description="labelled target images for scores; null: no scores")
+    ego_mask: str | None = Field(None, description="PNG whose non-zero pixels (the own vehicle) are never labelled")
+
+
+class Toycity(Strict):
+    size: Size = Field((128, 256), description="height and width of scenes, pixels")
+    source: Count = Field(600, description="scenes in the source look")
+    target: Count = Field(400, description="scenes in the target look")
+    validation: Count = Field(100, description="scenes in the target look, for scores")
+    seed: int = 0
+
+
+class Training(Strict):
+    source: Course = Course()
+    cycle: Course = Course(steps=8000, schedule="constant")
+    final: Course = Course()
+    batch: Count = Field(4, description="images per mini-batch, N_MB")
+    augmentation: Augmentation = Augmentation()
+    optimizer: Optimizer = Optimizer()
+    class_balance: Positive | None = Field(None, description="temperature T of class-balanced sampling; null: off")
+    threads: Count = 2
+    cache_mb: Annotated[int, Field(ge=0)] = 2000
+
+
+class Inference(Strict):
+    batch: Count = 8
+    keep_classes: Count = 1
+    threads: Count = 1
+
+
+class Mix(Strict):
+    target_share: Share = Field(0.75, description="p_MB")
+    collage_share: Share = Field(0.5, description="p_CM")
+
+
+class Thresholds(Strict):
+    """The share of each class's pixels that is pseudo-labelled, and how it grows."""
+
+    policy: Literal["mpt"] = "mpt"
+    portion_start: Share = Field(0.5, description="p_m")
+    portion_step: Share = Field(0.05, description="Δp")
+    portion_max: Share = Field(0.6, description="p_M")
+    confidence_min: Share = Field(0.5, description="C_m")
+    confidence_max: Share = Field(0.9, description="C_M")
+
+    @model_validator(mode="after")
+    def _in_order(self) -> Self:
+        for low, high in (("portion_start", "portion_max"), ("confidence_min", "confidence_max")):
+            if getattr(self, low) > getattr(self, high):
+                raise ValueError(f"{low} must not exceed {high}")
+        return self
+
+
+class SelfTraining(Strict):
+    cycles: Annotated[int, Field(ge=1, le=99)] = Field(10, description="K_M")
+    early_cycle: Annotated[int, Field(ge=1, le=99)] = Field(1, description="K_m")
+    candidates: Count = Field(500, description="N")
+    selected: Count = Field(100, description="n")
+    thresholds: Thresholds = Thresholds(portion_start=0.3, portion_max=0.5)
+
+    @model_validator(mode="after")
+    def _in_order(self) -> Self:
+        if self.early_cycle > self.cycles:
+            raise ValueError("early_cycle must not exceed cycles")
+        if self.selected > self.candidates:
+            raise ValueError("selected must not exceed candidates")
+        return self
+
+
+class CoTraining(Strict):
+    cycles: Cycles = Field(5, description="K; 0 leaves the loop out")
+    candidates: Count = Field(500, description="N")
+    selected: Count = Field(100, description="n")
+    thresholds: Thresholds = Thresholds()
+    balance: Share = Field(0.8, alias="lambda", description="λ")
+    rank_by: Literal["image", "class"] = "image"
+    min_class_fraction: Share = 0.0
+    combine_from_cycle: Count = 1
+
+
+class Final(Strict):
+    labels_from: Literal["1", "2", "ensemble"] = Field("1", description="w")
+    ensemble: Literal["mean", "max"] = "mean"
+
+
+class Config(Strict):
+    run: Name = Field("demo", description="results go to results/<run>")
+    results: str = Field("results", description="folder of all results")
+    seed: int = 0
+    device: Device = "auto"
+    data: Data
+    toycity: Toycity = Toycity()
+    model: Model = Model()
+    align_colors: bool = Field(True, description="LAB alignment of the source")
+    training: Training = Training()
+    inference: Inference = Inference()
+    mix: Mix = Mix()
+    selftrain: SelfTraining = SelfTraining()
+    cotrain: CoTraining = CoTraining()
+    final: Final = Final()
+
+
+class LabelSet(Strict):
+    """The classes of a task and their colours."""
+
+    name: str
+    classes: dict[str, tuple[int, int, int]] = Field(min_length=2, description="class → sRGB; position = class")
+
+
+def read_yaml(path: Path, kind: type[Strict]) -> Strict:
+    """A checked YAML file."""
+    try:
+        data = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        others = ", ".join(sorted(p.stem for p in path.parent.glob("*.yaml"))) or "none"
+        raise BadInput(f"{path}: no such file; there are: {others}") from None
+    except (OSError, ValueError, yaml.YAMLError) as error:
+        raise BadInput(f"{path}: not YAML ({' '.join(str(error).split())}); mend it") from None
+    return parse(kind, data, str(path))
+
+
+def named(folder: Path, name: str, kind: type[Strict]) -> Strict:
+    """A description by name from one of the workflow's folders, or by path."""
+    own = "/" in name or name.endswith((".yaml", ".yml"))
+    return read_yaml(Path(name) if own else folder / f"{name}.yaml", kind)
+
+
+def load_dataset(workflow: Path, name: str) -> Dataset:
+    return named(workflow / "datasets", name, Dataset)
+
+
+def load_labelset(workflow: Path, name: str) -> LabelSet:
+    return named(workflow / "labelsets", name, LabelSet)

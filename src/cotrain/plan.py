@@ -1,0 +1,328 @@
+"""From a config to the unrolled procedure: rounds, the files each stage reads, and the settings it gets.
+
+A round is a path below the run's folder: `source`, `selftrain/03`, `cotrain/02/1`, `final`, … Everything that Snakemake
+asks about cycles is answered here; the rules hold no logic. No arithmetic on data, no heavy imports.
+"""
+
+import json
+import os
+from functools import cached_property
+from pathlib import Path
+
+from cotrain import datasets
+from cotrain.config import Config, Domain, load_dataset, load_labelset
+from cotrain.errors import BadInput
+from cotrain.schedules import portion, seed_of
+from cotrain.settings import Dataset, parse
+
+SOURCE, SOURCE_ONLY, UPPER_BOUND, FINAL = "source", "source_only", "upper_bound", "final"
+SELFTRAIN, MIXBATCH, COTRAIN = "selftrain", "mixbatch", "cotrain"
+ROUND = r"(selftrain|mixbatch)/\d\d|cotrain/\d\d/[12]|final|source|source_only|upper_bound"
+
+
+class Plan:
+    """All questions of the workflow about one config. Paths are as the rules write them."""
+
+    def __init__(self, config: dict, workflow: Path):
+        self.config: Config = parse(Config, config, "config")
+        data = self.config.data
+        self.labelset = load_labelset(workflow, data.labelset)
+        self.classes = tuple(self.labelset.classes)
+        self.domains: dict[str, Domain] = {"source": data.source, "target": data.target}
+        if data.validation:
+            self.domains["validation"] = data.validation
+        self.datasets: dict[str, Dataset] = {k: load_dataset(workflow, d.dataset) for k, d in self.domains.items()}
+        self._check()
+
+    def _check(self) -> None:
+        for name, dataset in self.datasets.items():
+            if dataset.labels is None and (name != "target" or self.config.data.target.truth):
+                raise BadInput(f"config: data.{name}.dataset: {dataset.name} has no labels; choose a labelled dataset")
+            if dataset.labels:
+                self._labels(name)
+
+    # ---- rounds -------------------------------------------------------------------------------------------------
+
+    @cached_property
+    def selftrain_rounds(self) -> list[str]:
+        return [f"{SELFTRAIN}/{i:02d}" for i in range(1, self.config.selftrain.cycles + 1)]
+
+    @cached_property
+    def mixbatch_rounds(self) -> list[str]:
+        """Self-training without the collage, for the ablation."""
+        return [r.replace(SELFTRAIN, MIXBATCH) for r in self.selftrain_rounds]
+
+    def cotrain_rounds(self, model: int) -> list[str]:
+        return [f"{COTRAIN}/{i:02d}/{model}" for i in range(1, self.config.cotrain.cycles + 1)]
+
+    @property
+    def evaluated(self) -> dict[str, str]:
+        """Round → name in tables, in the order of the procedure."""
+        names = {SOURCE_ONLY: "source only"}
+        if self.config.align_colors:
+            names[SOURCE] = "source + LAB"
+        names |= {r: f"self-training {_cycle(r)}" for r in self.selftrain_rounds}
+        pairs = zip(self.cotrain_rounds(1), self.cotrain_rounds(2), strict=True)
+        names |= {r: f"co-training {_cycle(r)}, model {r[-1]}" for pair in pairs for r in pair}
+        names[FINAL] = "last training"
+        return names | ({UPPER_BOUND: "upper bound"} if self.config.data.target.truth else {})
+
+    @property
+    def ablation(self) -> dict[str, str]:
+        """Round → name of the rows of the paper's Table IV."""
+        names = {SOURCE_ONLY: "source only", SOURCE: "+ LAB", self.mixbatch_rounds[-1]: "+ MixBatch"}
+        names |= {self.selftrain_rounds[-1]: "+ ClassMix", FINAL: "+ co-training"}
+        return names | ({UPPER_BOUND: "upper bound"} if self.config.data.target.truth else {})
+
+    @property
+    def measured(self) -> list[str]:
+        """Rounds that train on pseudo-labels."""
+        return [r for r in self.evaluated if r.split("/")[0] in (SELFTRAIN, COTRAIN, FINAL)]
+
+    # ---- files: what each round's stages read -------------------------------------------------------------------
+
+    def candidates(self, round: str) -> str:
+        """Index table of the images that the round's model is run on."""
+        stage, *rest = round.split("/")
+        return {
+            SELFTRAIN: f"{round}/candidates.csv",
+            MIXBATCH: f"{SELFTRAIN}/{''.join(rest)}/candidates.csv",
+            COTRAIN: f"{COTRAIN}/{''.join(rest[:1])}/candidates.csv",
+            FINAL: "data/target.csv",
+        }[stage]
+
+    def predictors(self, round: str) -> list[str]:
+        """Models that make the round's predictions: those of the round before; for `final`, by w."""
+        if round != FINAL:
+            return [f"{self._before(round)}/model.pt"]
+        who = self.config.final.labels_from
+        return [f"{self._last_cotrained(m)}/model.pt" for m in ((1, 2) if who == "ensemble" else (int(who),))]
+
+    def initial(self, round: str) -> list[str]:
+        """Model that the round's training starts from: W_0, or W_{0,i} in the co-training loop; none for W_0 itself."""
+        if round in (SOURCE, SOURCE_ONLY):
+            return []
+        return [f"{self._start(round)}/model.pt"]
+
+    def labels(self, round: str) -> str:
+        """Pseudo-labels that the round trains on."""
+        if round == FINAL:
+            return f"{FINAL}/pseudolabels.h5"
+        if round == self.mixbatch_rounds[0]:  # the first cycle does not depend on the collage
+            return f"{self.selftrain_rounds[0]}/labels.h5"
+        return f"{round}/labels.h5"
+
+    def thresholds(self, round: str) -> list[str]:
+        """Threshold table for the collage; none where there is no collage."""
+        return [f"{round}/thresholds.csv"] if round.startswith((SELFTRAIN, COTRAIN)) else []
+
+    def fused(self, round: str) -> dict[str, str]:
+        """Inputs of `fuse`: the earlier labels, this cycle's pseudo-labels and which of them are selected."""
+        inputs = {"pseudolabels": f"{round}/pseudolabels.h5", "selected": f"{round}/selected.csv"}
+        if round.startswith(COTRAIN):
+            inputs["pseudolabels"] = self.exchanged(round.rpartition("/")[0])["pseudolabels"][2 - int(round[-1])]
+        if _cycle(round) > 1:
+            inputs["previous"] = self.labels(_earlier(round))
+        return inputs
+
+    def exchanged(self, cycle: str) -> dict[str, list[str]]:
+        """Inputs of `exchange` in the cycle `cotrain/NN`: of model 1, then of model 2."""
+        combined = int(cycle[-2:]) >= self.config.cotrain.combine_from_cycle
+        name = "combined.h5" if combined else "pseudolabels.h5"
+        return {
+            "pseudolabels": [f"{cycle}/{m}/{name}" for m in (1, 2)],
+            "thresholds": [f"{cycle}/{m}/thresholds.csv" for m in (1, 2)],
+        }
+
+    def aligned(self, round: str) -> bool:
+        """Whether the round's source images are LAB-aligned."""
+        return self.config.align_colors and round != SOURCE_ONLY
+
+    def _start(self, round: str) -> str:
+        if round.startswith(COTRAIN):
+            selftrain = self.config.selftrain
+            return f"{SELFTRAIN}/{selftrain.early_cycle if round[-1] == '1' else selftrain.cycles:02d}"
+        return SOURCE
+
+    def _before(self, round: str) -> str:
+        if _cycle(round) == 1:
+            return self._start(round)
+        return _earlier(round)
+
+    def _last_cotrained(self, model: int) -> str:
+        return self.cotrain_rounds(model)[-1] if self.config.cotrain.cycles else self._start(f"{COTRAIN}/01/{model}")
+
+    # ---- data ---------------------------------------------------------------------------------------------------
+
+    def data_root(self, name: str) -> str:
+        """Folder of the dataset of a domain: source, target or validation."""
+        dataset, root = self.datasets[name], self.config.data.root or os.environ.get("COTRAIN_DATA")
+        if dataset.generator:
+            return self.scenes(self.domains[name].split)
+        if root is None:
+            raise BadInput(
+                f"config: data.root: not set, and {dataset.name} is on your disk; set it, or the environment variable "
+                "COTRAIN_DATA, to the folder of your datasets"
+            )
+        return str(Path(root) / dataset.root)
+
+    def scenes(self, split: str) -> str:
+        """Folder of the toycity scenes of a split; shared by all runs that use the same scenes."""
+        toycity = self.config.toycity
+        if split not in ("source", "target", "validation"):
+            raise BadInput(f"config: data: toycity has no split {split!r}; use source, target or validation")
+        height, width = toycity.size
+        name = f"{split}-{getattr(toycity, split)}-{height}x{width}-seed{toycity.seed}"
+        return f"{self.config.results}/shared/toycity/{name}"
+
+    def _labels(self, name: str) -> dict:
+        values = datasets.label_values(self.datasets[name], self.labelset.name, self.classes)
+        return {"classes": self.classes, "values": values}
+
+    # ---- settings -----------------------------------------------------------------------------------------------
+
+    def settings(self, stage: str, name: str = "") -> str:
+        """What `cotrain STAGE --settings` gets for a round, or a domain: canonical JSON of just what it reads."""
+        return json.dumps(getattr(self, f"_{stage}")(name), sort_keys=True)
+
+    def _render(self, scenes: str) -> dict:
+        split = scenes.split("-")[0]
+        seed = seed_of(self.config.toycity.seed, "toycity", split)
+        toycity = self.config.toycity
+        look = "rendered" if split == "source" else "camera"
+        return {"look": look, "count": getattr(toycity, split), "size": toycity.size, "seed": seed}
+
+    def _index(self, table: str) -> dict:
+        """`target` lists no labels, so that no stage downstream can read them; `target_labelled` does."""
+        name = table.removesuffix("_labelled")
+        dataset, domain = self.datasets[name], self.domains[name]
+        labels = None if table == "target" else dataset.labels
+        fill = [pattern and pattern.replace("{split}", domain.split) for pattern in (dataset.images, labels)]
+        return {"images": fill[0], "labels": fill[1], "limit": domain.limit}
+
+    def _color(self, _: str) -> dict:
+        data = self.config.data
+        seed = seed_of(self.config.seed, "color")
+        return {"source_size": data.source.size, "target_size": data.target.size, "seed": seed}
+
+    def _statistics(self, _: str) -> dict:
+        return {"labels": self._labels("source"), "size": self.config.data.source.size}
+
+    def _draw(self, cycle: str) -> dict:
+        stage = self.config.selftrain if cycle.startswith(SELFTRAIN) else self.config.cotrain
+        return {"count": stage.candidates, "seed": seed_of(self.config.seed, "draw", cycle)}
+
+    def _infer(self, round: str) -> dict:
+        config, inference = self.config, self.config.inference
+        return {
+            "classes": self.classes,
+            "size": config.data.target.size,
+            "keep_classes": inference.keep_classes,
+            "ensemble": config.final.ensemble if round == FINAL else "mean",
+            "ego_mask": config.data.ego_mask,
+            "batch": inference.batch,
+            "threads": inference.threads,
+            "device": config.device,
+        }
+
+    def _threshold(self, round: str) -> dict:
+        stage = self.config.selftrain if round.startswith((SELFTRAIN, MIXBATCH)) else self.config.cotrain
+        settings = stage.thresholds
+        k = self.config.cotrain.cycles if round == FINAL else _cycle(round) - 1
+        return {
+            "round": round,
+            "policy": settings.policy,
+            "portion": portion(settings.portion_start, settings.portion_step, settings.portion_max, k),
+            "confidence_min": settings.confidence_min,
+            "confidence_max": settings.confidence_max,
+        }
+
+    def _select(self, _: str) -> dict:
+        return {"count": self.config.selftrain.selected}
+
+    def _combine(self, _: str) -> dict:
+        return {}
+
+    def _fuse(self, _: str) -> dict:
+        return {}
+
+    def _exchange(self, _: str) -> dict:
+        cotrain = self.config.cotrain
+        return {
+            "count": cotrain.selected,
+            "lambda": cotrain.balance,
+            "rank_by": cotrain.rank_by,
+            "min_class_fraction": cotrain.min_class_fraction,
+        }
+
+    def _train(self, round: str) -> dict:
+        config, training = self.config, self.config.training
+        course = {SOURCE: training.source, SOURCE_ONLY: training.source, FINAL: training.final}
+        course = course.get(round, training.final if round == UPPER_BOUND else training.cycle)
+        settings = {
+            "name": round,
+            "source": self._labels("source"),
+            "source_size": config.data.source.size,
+            "augmentation": training.augmentation.model_dump(mode="json"),
+            "optimizer": training.optimizer.model_dump(mode="json"),
+            "steps": course.steps,
+            "schedule": course.schedule,
+            "batch": training.batch,
+            "balance_temperature": training.class_balance,
+            "seed": seed_of(config.seed, "train", round),
+            "device": config.device,
+            "threads": training.threads,
+            "cache_mb": training.cache_mb,
+        }
+        if round in (SOURCE, SOURCE_ONLY):
+            return settings | {
+                "model": config.model.model_dump(mode="json"),
+                "seed": seed_of(config.seed, "train", SOURCE),
+            }
+        settings |= {"target_share": config.mix.target_share, "target_size": config.data.target.size}
+        if round == UPPER_BOUND:
+            return settings | {"target": self._labels("target")}
+        if self.thresholds(round):
+            settings["collage_share"] = config.mix.collage_share
+        return settings
+
+    def _evaluate(self, _: str) -> dict:
+        inference = self.config.inference
+        return {
+            "labels": self._labels("validation"),
+            "size": self.config.data.validation.size,
+            "batch": inference.batch,
+            "threads": inference.threads,
+            "device": self.config.device,
+        }
+
+    def _measure(self, _: str) -> dict:
+        labels = self._labels("target") if self.config.data.target.truth else {"classes": self.classes}
+        return {"labels": labels}
+
+    def _summarize(self, rows: str) -> dict:
+        names = getattr(self, rows)
+        bound = UPPER_BOUND if UPPER_BOUND in names else None
+        return {"rows": list(names.items()), "source_only": SOURCE_ONLY, "upper_bound": bound}
+
+    def _plot(self, _: str) -> dict:
+        series = {"self-training": self.selftrain_rounds}
+        series |= {f"co-training, model {m}": self.cotrain_rounds(m) for m in (1, 2) if self.config.cotrain.cycles}
+        series["last training"] = [FINAL]
+        columns = [self.evaluated[r] for r in self.pictured]
+        return {"colors": list(self.labelset.classes.items()), "columns": columns, "series": list(series.items())}
+
+    @property
+    def pictured(self) -> list[str]:
+        """Rounds that the overview shows side by side."""
+        rounds = [SOURCE_ONLY, self.selftrain_rounds[-1]]
+        return rounds + ([self.cotrain_rounds(1)[-1]] if self.config.cotrain.cycles else []) + [FINAL]
+
+
+def _cycle(round: str) -> int:
+    return int(round.split("/")[1])
+
+
+def _earlier(round: str) -> str:
+    stage, cycle, *model = round.split("/")
+    return "/".join([stage, f"{int(cycle) - 1:02d}", *model])

@@ -1,0 +1,29 @@
+"""Progress of long loops: a bar in a terminal, a plain line every few seconds in a log."""
+
+import sys
+from collections.abc import Iterable
+
+from tqdm import tqdm
+
+SECONDS_BETWEEN_LINES = 10
+
+
+class _Lines:
+    """Turns tqdm's redrawn bar into lines of their own."""
+
+    def write(self, text: str) -> None:
+        if text.strip():
+            sys.stderr.write(text.strip("\r\n") + "\n")
+
+    def flush(self) -> None:
+        sys.stderr.flush()
+
+
+def progress(items: Iterable, what: str, unit: str, total: int | None = None) -> tqdm:
+    """Iterate over `items` showing count, rate and the time left on standard error."""
+    if sys.stderr.isatty():
+        return tqdm(items, what, total, unit=unit, dynamic_ncols=True, file=sys.stderr)
+    form = "{desc}: {n_fmt}/{total_fmt} {unit}s, {elapsed} gone, {remaining} left, {rate_fmt}{postfix}"
+    return tqdm(
+        items, what, total, unit=unit, file=_Lines(), bar_format=form, mininterval=SECONDS_BETWEEN_LINES, miniters=1
+    )

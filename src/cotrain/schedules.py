@@ -1,0 +1,42 @@
+"""How settings move with cycles and images with steps; and seeds, so that every draw is a function of its name."""
+
+import hashlib
+from functools import lru_cache
+
+import numpy as np
+
+
+def portion(start: float, step: float, maximum: float, k: int) -> float:
+    """Share of pixels to pseudo-label in cycle k = 0, 1, …: min(p_m + k·Δp, p_M) (Gómez et al. 2022, Sect. III-A)."""
+    return min(start + k * step, maximum)
+
+
+def seed_of(seed: int, *names: str | int) -> int:
+    """A seed in [0, 2^32) for one use of randomness, named by stage, round or the like."""
+    text = "/".join(str(name) for name in (seed, *names))
+    return int.from_bytes(hashlib.sha256(text.encode()).digest()[:4], "big")
+
+
+@lru_cache(maxsize=8)
+def _permutation(count: int, seed: int, epoch: int) -> np.ndarray:
+    return np.random.default_rng((seed, epoch)).permutation(count)
+
+
+def shuffled(position: int, count: int, seed: int) -> int:
+    """Item at `position` of the endless sequence of shuffled epochs over `count` items; no state to keep or restore."""
+    epoch, offset = divmod(position, count)
+    return int(_permutation(count, seed, epoch)[offset])
+
+
+def balanced(position: int, class_pixels: np.ndarray, temperature: float, seed: int) -> int:
+    """Image for one position of class-balanced sampling: a class with probability softmax((1 − f_c)/T), then an image.
+
+    class_pixels (N, C) int64: pixels of each class in each source image; f_c is the class's share of all of them.
+    Classes that no image has are never picked (Gómez et al. 2022, Sect. IV-B).
+    """
+    pixels = class_pixels.sum(axis=0)
+    scores = np.where(pixels > 0, (1 - pixels / pixels.sum()) / temperature, -np.inf)
+    weights = np.exp(scores - scores.max())
+    rng = np.random.default_rng((seed, position))
+    c = rng.choice(len(pixels), p=weights / weights.sum())
+    return int(rng.choice(np.flatnonzero(class_pixels[:, c])))

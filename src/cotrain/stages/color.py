@@ -1,0 +1,28 @@
+"""Draws a target image for each source image and stores the CIELAB statistics of both (METHODS 1.4)."""
+
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+
+from cotrain import color, datasets, store
+from cotrain.progress import progress
+from cotrain.settings import Color
+
+
+def run(settings: Color, source: Path, target: Path, out: Path, made_by: dict) -> None:
+    sources, targets = store.read_table(source, "index"), store.read_table(target, "index")
+    drawn = np.random.default_rng(settings.seed).integers(len(targets), size=len(sources))
+    columns = list(store.TABLES["color"])[2:]
+
+    @cache
+    def target_statistics(i: int) -> np.ndarray:
+        return color.lab_statistics(datasets.read_image(targets["image"][i], settings.target_size))
+
+    rows = []
+    for i, row in progress(enumerate(sources.itertuples()), "color alignment", "image", len(sources)):
+        own = color.lab_statistics(datasets.read_image(row.image, settings.source_size))
+        moments = np.concatenate([own, target_statistics(int(drawn[i]))])
+        ids = {"image_id": row.image_id, "target_id": targets["image_id"][drawn[i]]}
+        rows.append(ids | dict(zip(columns, moments, strict=True)))
+    store.write_table(out, "color", rows, made_by)

@@ -1,0 +1,36 @@
+"""Fills each model's void pixels with the other model's pseudo-labels (Sect. III-B, Combination)."""
+
+from contextlib import ExitStack
+from pathlib import Path
+
+from cotrain import store
+from cotrain.errors import BadInput
+from cotrain.progress import progress
+from cotrain.pseudolabels import combine, image_statistics
+from cotrain.settings import Strict
+
+
+class Combine(Strict):
+    """Combination has no settings."""
+
+
+def run(settings: Combine, pseudolabels: list[Path], predictions: list[Path], out: list[Path], made_by: dict) -> None:
+    with ExitStack() as stack:
+        labels = [stack.enter_context(store.open_hdf5(path, "pseudolabels")) for path in pseudolabels]
+        confidences = [stack.enter_context(store.open_hdf5(path, "predictions")) for path in predictions]
+        ids, classes, size = store.image_ids(labels[0]), store.classes_of(labels[0]), labels[0]["label"].shape[1:]
+        for file, path in zip(labels + confidences, pseudolabels + predictions, strict=True):
+            same = store.image_ids(file) == ids and store.classes_of(file) == classes
+            if not same or file["label"].shape[-2:] != size:
+                raise BadInput(f"{path}: other images, classes or size than {pseudolabels[0]}; give files of one cycle")
+        writers = [
+            stack.enter_context(
+                store.create_pseudolabels(path, classes, ids, file["round"].asstr()[:].tolist(), size, made_by)
+            )
+            for path, file in zip(out, labels, strict=True)
+        ]
+        for i in progress(range(len(ids)), "combine", "image"):
+            maps = [(l["label"][i], c["confidence"][i, 0]) for l, c in zip(labels, confidences, strict=True)]
+            for write, own, other in zip(writers, maps, reversed(maps), strict=True):
+                label, confidence = combine(*own, *other)
+                write(i, label, image_statistics(label, confidence, len(classes)))

@@ -1,0 +1,17 @@
+"""Draws the candidate images of a cycle, without replacement (Sect. III-A: N images of X^u)."""
+
+from pathlib import Path
+
+import numpy as np
+
+from cotrain import store
+from cotrain.errors import BadInput
+from cotrain.settings import Draw
+
+
+def run(settings: Draw, index: Path, out: Path, made_by: dict) -> None:
+    rows = store.read_table(index, "index")
+    if settings.count > len(rows):
+        raise BadInput(f"{index}: {settings.count} candidates are wanted (N) of {len(rows)} images; lower `candidates`")
+    drawn = np.sort(np.random.default_rng(settings.seed).choice(len(rows), settings.count, replace=False))
+    store.write_table(out, "index", rows.iloc[drawn].to_dict("records"), made_by)

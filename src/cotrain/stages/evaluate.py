@@ -1,0 +1,48 @@
+"""Scores a model on labelled images: one confusion matrix over the whole set, at each label's own size (METHODS 7)."""
+
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from cotrain import datasets, inference, metrics, models, store
+from cotrain.progress import progress
+from cotrain.settings import Evaluate
+
+
+def run(
+    settings: Evaluate, model: list[Path], images: Path, out: Path, made_by: dict, pictures: Path | None = None
+) -> None:
+    """`--pictures` also keeps the predictions of some images, evenly spread over the set."""
+    rows = store.read_table(images, "index")
+    classes = settings.labels.classes
+    torch.set_num_threads(settings.threads)
+    device = models.device_of(settings.device)
+    probabilities = inference.ensemble([models.load(m, classes).to(device) for m in model])
+    confusion = np.zeros((len(classes), len(classes)), np.int64)
+    shown = set(np.linspace(0, len(rows) - 1, min(settings.pictures, len(rows))).round().astype(int).tolist())
+    kept = {}
+    for start in progress(range(0, len(rows), settings.batch), f"evaluate {out.stem}", "batch"):
+        part = rows.iloc[start : start + settings.batch]
+        batch = np.stack([datasets.read_image(path, settings.size) for path in part["image"]])
+        for i, p in enumerate(probabilities(torch.from_numpy(batch).permute(0, 3, 1, 2)), start):
+            truth = datasets.read_label(rows["label"].iat[i], settings.labels.values)
+            prediction = inference.resized_labels(p, truth.shape)
+            confusion += metrics.confusion_matrix(truth, prediction, len(classes))
+            if i in shown:
+                kept[rows["image_id"].iat[i]] = (prediction, truth)
+    iou = metrics.intersection_over_union(confusion)
+    content = {
+        "classes": list(classes),
+        "images": len(rows),
+        "miou": None if np.isnan(miou := metrics.mean_iou(iou)) else miou,
+        "iou": [None if np.isnan(value) else value for value in iou],
+        "confusion": confusion.tolist(),
+    }
+    if pictures:
+        with store.create_hdf5(pictures, "pictures", classes, made_by) as file:
+            for image_id, maps in kept.items():
+                for name, label in zip(("prediction", "truth"), maps, strict=True):
+                    file.create_dataset(f"{name}/{image_id}", data=label, chunks=label.shape, **store.LABEL_FILTER)
+            store.write_strings(file, "image_id", list(kept))
+    store.write_json(out, "metrics", content, made_by)

@@ -1,0 +1,45 @@
+"""Selects the images that each model receives from the other (Algorithm 2, both directions)."""
+
+import sys
+from pathlib import Path
+
+import numpy as np
+
+from cotrain import store
+from cotrain.errors import BadInput
+from cotrain.pseudolabels import exchange
+from cotrain.settings import Exchange
+
+
+def run(settings: Exchange, pseudolabels: list[Path], thresholds: list[Path], out: list[Path], made_by: dict) -> None:
+    """`out[i]` lists what model i will receive: images with the other model's pseudo-labels."""
+    tables = [store.read_table(path, "thresholds") for path in thresholds]
+    for receiver, sender in ((0, 1), (1, 0)):
+        with store.open_hdf5(pseudolabels[sender], "pseudolabels") as file:
+            ids, confidence, class_confidence = (
+                store.image_ids(file),
+                file["confidence"][:],
+                file["class_confidence"][:],
+            )
+            class_fraction = file["class_pixels"][:] / np.prod(file["label"].shape[1:])
+        for table, path in zip(tables, thresholds, strict=True):
+            if len(table) != class_confidence.shape[1]:
+                raise BadInput(f"{path}: {len(table)} classes, the pseudo-labels have {class_confidence.shape[1]}")
+        names = tables[sender]["name"]
+        sent = exchange(
+            ids,
+            confidence,
+            class_confidence,
+            class_fraction,
+            tables[sender]["threshold"].to_numpy(),
+            tables[receiver]["threshold"].to_numpy(),
+            count=settings.count,
+            balance=settings.balance,
+            rank_by=settings.rank_by,
+            min_class_fraction=settings.min_class_fraction,
+        )
+        if len(sent) < settings.count:
+            found = f"{len(sent)} of {settings.count} images qualify"
+            print(f"exchange: model {sender + 1} sends to model {receiver + 1}: {found}", file=sys.stderr)
+        rows = [{"image_id": ids[i], "confidence": confidence[i], "reason": names[c]} for i, c in sent]
+        store.write_table(out[receiver], "selected", rows, made_by)

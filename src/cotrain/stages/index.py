@@ -1,0 +1,10 @@
+"""Lists the images of a dataset, and their labels where they may be used, as an index table."""
+
+from pathlib import Path
+
+from cotrain import datasets, store
+from cotrain.settings import Index
+
+
+def run(settings: Index, root: str, out: Path, made_by: dict) -> None:
+    store.write_table(out, "index", datasets.index(Path(root), settings), made_by)

@@ -1,0 +1,37 @@
+"""Measures pseudo-labels: coverage, and accuracy where the target has labels for measuring. Nothing is trained on it."""
+
+from pathlib import Path
+
+import numpy as np
+
+from cotrain import datasets, metrics, store
+from cotrain.progress import progress
+from cotrain.settings import Measure
+
+
+def run(settings: Measure, pseudolabels: Path, out: Path, made_by: dict, images: Path | None = None) -> None:
+    classes = settings.labels.classes
+    confusion = np.zeros((len(classes), len(classes)), np.int64)
+    with store.open_hdf5(pseudolabels, "pseudolabels") as file:
+        ids, pixels, size = store.image_ids(file), file["class_pixels"][:], file["label"].shape[1:]
+        if images:
+            truths = datasets.by_id(store.read_table(images, "index"), ids, images)["label"]
+            for i, path in progress(enumerate(truths), f"measure {out.stem}", "image", len(ids)):
+                truth = datasets.read_label(path, settings.labels.values, size)
+                confusion += metrics.confusion_matrix(truth, file["label"][i], len(classes))
+    coverage = float(pixels.sum() / max(1, len(ids) * size[0] * size[1]))
+    content = {
+        "classes": list(classes),
+        "images": len(ids),
+        "coverage": coverage,
+        "accuracy": float(np.trace(confusion) / confusion.sum()) if confusion.any() else None,
+        "precision": _shares(np.diagonal(confusion), confusion.sum(axis=0)),
+        "class_share": _shares(pixels.sum(axis=0), pixels.sum()),
+    }
+    store.write_json(out, "measure", content, made_by)
+
+
+def _shares(part: np.ndarray, whole: np.ndarray) -> list[float | None]:
+    """part/whole as JSON; null where the whole is 0."""
+    pairs = np.broadcast_arrays(part, whole)
+    return [float(p / w) if w else None for p, w in zip(*pairs, strict=True)]

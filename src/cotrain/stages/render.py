@@ -1,0 +1,21 @@
+"""Renders a folder of toycity scenes with labels: the embedded dataset."""
+
+from pathlib import Path
+
+from PIL import Image
+
+from cotrain import store, toycity
+from cotrain.progress import progress
+from cotrain.settings import Render
+
+
+def run(settings: Render, out: Path, made_by: dict) -> None:
+    height, width = settings.size
+    with store.replacing(out) as folder:
+        for name in ("images", "labels"):
+            (folder / name).mkdir(parents=True)
+        for i in progress(range(settings.count), f"render {out.name}", "scene"):
+            image, label = toycity.render(settings.seed, i, settings.look, height, width)
+            Image.fromarray(image).save(folder / "images" / f"{i:05d}.png", compress_level=1)
+            Image.fromarray(label).save(folder / "labels" / f"{i:05d}.png", compress_level=1)
+    store.write_sidecar(out, made_by)

@@ -1,0 +1,58 @@
+"""The training loop: batches in, a trained model out."""
+
+from collections.abc import Iterable
+
+import torch
+from torch.nn import functional as F
+from torch.optim import lr_scheduler
+
+from cotrain.errors import BadInput
+from cotrain.models import Segmenter
+from cotrain.pseudolabels import VOID
+from cotrain.settings import Optimizer
+
+SCHEDULES = {
+    "constant": lambda optimizer, steps: lr_scheduler.ConstantLR(optimizer, factor=1),
+    "step": lambda optimizer, steps: lr_scheduler.MultiStepLR(optimizer, [steps // 3, 2 * steps // 3], gamma=0.1),
+    "poly": lambda optimizer, steps: lr_scheduler.PolynomialLR(optimizer, steps, power=0.9),
+    "one_cycle": lambda optimizer, steps: lr_scheduler.OneCycleLR(
+        optimizer, max_lr=optimizer.param_groups[0]["lr"], total_steps=steps, pct_start=0.2
+    ),
+}
+
+
+def make_optimizer(model: Segmenter, settings: Optimizer) -> torch.optim.Optimizer:
+    fused = next(model.parameters()).is_cuda
+    common = {"lr": settings.learning_rate, "weight_decay": settings.weight_decay, "fused": fused}
+    if settings.name == "adamw":
+        return torch.optim.AdamW(model.parameters(), **common)
+    return torch.optim.SGD(model.parameters(), momentum=settings.momentum, **common)
+
+
+def segmentation_loss(logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+    """Mean cross-entropy over the pixels that are not void; 0 if all are. logits (B, C, H, W), labels (B, H, W)."""
+    total = F.cross_entropy(logits.float(), labels.long(), ignore_index=VOID, reduction="sum")
+    return total / (labels != VOID).sum().clamp(min=1)
+
+
+def train(model: Segmenter, batches: Iterable, optimizer: torch.optim.Optimizer, scheduler, report) -> None:
+    """Train `model` in place, one step per batch of images (B, 3, h, w) and labels (B, h, w), both uint8.
+
+    `report(loss)` is told a fresh loss now and then. Raises BadInput when the loss stops being a number.
+    """
+    device = next(model.parameters()).device
+    model.train()
+    for step, (images, labels) in enumerate(batches):
+        images, labels = images.to(device, non_blocking=True), labels.to(device, non_blocking=True)
+        with torch.autocast(device.type, torch.bfloat16, enabled=device.type == "cuda"):
+            logits = model(images)
+        loss = segmentation_loss(logits, labels)
+        optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+        optimizer.step()
+        scheduler.step()
+        if step % 10 == 0:  # reading the loss waits for the device
+            value = loss.item()
+            if value != value:
+                raise BadInput(f"the loss is not a number at step {step}; lower training.optimizer.learning_rate")
+            report(value)

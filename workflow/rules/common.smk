@@ -1,0 +1,52 @@
+import sys
+from pathlib import Path
+
+from cotrain.errors import BadInput
+from cotrain.plan import ROUND, Plan
+
+
+def bad_input(error):
+    print("\n".join(f"error: {line}" for line in str(error).splitlines()), file=sys.stderr)
+    sys.exit(2)
+
+
+try:
+    PLAN = Plan(config, Path(workflow.basedir) / "workflow")
+    ROOTS = {domain: PLAN.data_root(domain) for domain in PLAN.domains}
+except BadInput as error:
+    bad_input(error)
+
+CONFIG = PLAN.config
+RUN = f"{CONFIG.results}/{CONFIG.run}"
+SHARED = f"{CONFIG.results}/shared"
+GPUS = int(CONFIG.device == "cuda" or (CONFIG.device == "auto" and any(Path("/dev").glob("nvidia[0-9]*"))))
+
+
+wildcard_constraints:
+    round=ROUND,
+    cycle=r"(selftrain|cotrain)/\d\d",
+    model="[12]",
+    table="source|target|target_labelled|validation",
+
+
+def of_run(paths):
+    """Paths below the run's folder, whatever holds them."""
+    if isinstance(paths, dict):
+        return {name: of_run(path) for name, path in paths.items()}
+    return f"{RUN}/{paths}" if isinstance(paths, str) else [f"{RUN}/{path}" for path in paths]
+
+
+def settings(stage, wildcard="round"):
+    """Settings of a stage as its one parameter, for the round (or other wildcard) of the job."""
+    return lambda wildcards: PLAN.settings(stage, getattr(wildcards, wildcard, ""))
+
+
+def results():
+    """What `snakemake` makes by default."""
+    figures = [f"figures/{name}.png" for name in ("overview", "progress")]
+    return of_run(["final/model.pt", *(["summary.csv", *figures] if "validation" in PLAN.domains else [])])
+
+
+onsuccess:
+    if (table := Path(RUN, "summary.txt")).exists():
+        print(f"\n{table.read_text()}\nTable: {RUN}/summary.csv   Pictures: {RUN}/figures")

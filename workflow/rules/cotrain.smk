@@ -1,0 +1,27 @@
+rule combine:
+    input:
+        labels=[f"{RUN}/{{cycle}}/{m}/pseudolabels.h5" for m in (1, 2)],
+        predictions=[f"{RUN}/{{cycle}}/{m}/predictions.h5" for m in (1, 2)],
+    output:
+        [f"{RUN}/{{cycle}}/{m}/combined.h5" for m in (1, 2)],
+    log:
+        f"{RUN}/logs/{{cycle}}/combine.log",
+    shell:
+        "cotrain combine --pseudolabels {input.labels:q} --predictions {input.predictions:q} --out {output:q}"
+        " 2>&1 | tee {log:q}"
+
+
+rule exchange:
+    input:
+        unpack(lambda wildcards: of_run(PLAN.exchanged(wildcards.cycle))),
+    output:
+        [f"{RUN}/{{cycle}}/{m}/selected.csv" for m in (1, 2)],
+    wildcard_constraints:
+        cycle=r"cotrain/\d\d",
+    params:
+        settings=settings("exchange"),
+    log:
+        f"{RUN}/logs/{{cycle}}/exchange.log",
+    shell:
+        "cotrain exchange --pseudolabels {input.pseudolabels:q} --thresholds {input.thresholds:q} --out {output:q}"
+        " --settings {params.settings:q} 2>&1 | tee {log:q}"

@@ -1,0 +1,79 @@
+rule evaluate:
+    input:
+        model=f"{RUN}/{{round}}/model.pt",
+        images=f"{RUN}/data/validation.csv",
+    output:
+        scores=f"{RUN}/evaluation/{{round}}.json",
+        pictures=f"{RUN}/evaluation/{{round}}.h5",
+    params:
+        settings=settings("evaluate"),
+    threads: CONFIG.inference.threads
+    resources:
+        gpu=GPUS,
+    log:
+        f"{RUN}/logs/{{round}}/evaluate.log",
+    shell:
+        "cotrain evaluate --model {input.model:q} --images {input.images:q} --out {output.scores:q}"
+        " --pictures {output.pictures:q} --settings {params.settings:q} 2>&1 | tee {log:q}"
+
+
+rule measure:
+    input:
+        labels=lambda wildcards: of_run(PLAN.labels(wildcards.round)),
+        images=f"{RUN}/data/target_labelled.csv" if CONFIG.data.target.truth else [],
+    output:
+        f"{RUN}/evaluation/pseudolabels/{{round}}.json",
+    params:
+        settings=settings("measure"),
+    log:
+        f"{RUN}/logs/{{round}}/measure.log",
+    shell:
+        "cotrain measure --pseudolabels {input.labels:q} --images {input.images:q} --out {output:q}"
+        " --settings {params.settings:q} 2>&1 | tee {log:q}"
+
+
+rule summarize:
+    input:
+        scores=[f"{RUN}/evaluation/{round}.json" for round in PLAN.evaluated],
+        measures=[f"{RUN}/evaluation/pseudolabels/{round}.json" for round in PLAN.measured],
+    output:
+        table=f"{RUN}/summary.csv",
+        text=f"{RUN}/summary.txt",
+    params:
+        settings=PLAN.settings("summarize", "evaluated"),
+    log:
+        f"{RUN}/logs/summarize.log",
+    shell:
+        "cotrain summarize --metrics {input.scores:q} --measures {input.measures:q} --out {output.table:q}"
+        " --text {output.text:q} --settings {params.settings:q} 2>&1 | tee {log:q}"
+
+
+rule ablation:
+    input:
+        scores=[f"{RUN}/evaluation/{round}.json" for round in PLAN.ablation],
+    output:
+        table=f"{RUN}/ablation.csv",
+        text=f"{RUN}/ablation.txt",
+    params:
+        settings=PLAN.settings("summarize", "ablation"),
+    log:
+        f"{RUN}/logs/ablation.log",
+    shell:
+        "cotrain summarize --metrics {input.scores:q} --out {output.table:q}"
+        " --text {output.text:q} --settings {params.settings:q} 2>&1 | tee {log:q}"
+
+
+rule plot:
+    input:
+        summary=f"{RUN}/summary.csv",
+        predictions=[f"{RUN}/evaluation/{round}.h5" for round in PLAN.pictured],
+        images=f"{RUN}/data/validation.csv",
+    output:
+        [f"{RUN}/figures/{name}.png" for name in ("overview", "progress")],
+    params:
+        settings=PLAN.settings("plot"),
+    log:
+        f"{RUN}/logs/plot.log",
+    shell:
+        "cotrain plot --summary {input.summary:q} --predictions {input.predictions:q} --images {input.images:q}"
+        " --out {output:q} --settings {params.settings:q} 2>&1 | tee {log:q}"

@@ -1,0 +1,19 @@
+rule train_final:
+    input:
+        unpack(source_inputs),
+        initial=f"{RUN}/source/model.pt",
+        target=f"{RUN}/data/target.csv",
+        labels=f"{RUN}/final/pseudolabels.h5",
+    output:
+        f"{RUN}/final/model.pt",
+    params:
+        settings=PLAN.settings("train", "final"),
+    threads: CONFIG.training.threads
+    resources:
+        gpu=GPUS,
+    log:
+        f"{RUN}/logs/final/train.log",
+    shell:
+        "cotrain train --init {input.initial:q} --source {input.source:q} --color {input.color:q}"
+        " --statistics {input.statistics:q} --target {input.target:q} --pseudolabels {input.labels:q}"
+        " --out {output:q} --settings {params.settings:q} 2>&1 | tee {log:q}"

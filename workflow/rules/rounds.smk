@@ -1,0 +1,87 @@
+# What every round does alike: infer, threshold, fuse and finetune, each written once.
+
+
+rule draw:
+    input:
+        f"{RUN}/data/target.csv",
+    output:
+        f"{RUN}/{{cycle}}/candidates.csv",
+    params:
+        settings=settings("draw", "cycle"),
+    log:
+        f"{RUN}/logs/{{cycle}}/draw.log",
+    shell:
+        "cotrain draw --index {input:q} --out {output:q} --settings {params.settings:q} 2>&1 | tee {log:q}"
+
+
+rule infer:
+    input:
+        models=lambda wildcards: of_run(PLAN.predictors(wildcards.round)),
+        images=lambda wildcards: of_run(PLAN.candidates(wildcards.round)),
+    output:
+        f"{RUN}/{{round}}/predictions.h5",
+    params:
+        settings=settings("infer"),
+    threads: CONFIG.inference.threads
+    resources:
+        gpu=GPUS,
+    log:
+        f"{RUN}/logs/{{round}}/infer.log",
+    shell:
+        "cotrain infer --model {input.models:q} --images {input.images:q} --out {output:q}"
+        " --settings {params.settings:q} 2>&1 | tee {log:q}"
+
+
+rule threshold:
+    input:
+        f"{RUN}/{{round}}/predictions.h5",
+    output:
+        labels=f"{RUN}/{{round}}/pseudolabels.h5",
+        table=f"{RUN}/{{round}}/thresholds.csv",
+    params:
+        settings=settings("threshold"),
+    log:
+        f"{RUN}/logs/{{round}}/threshold.log",
+    shell:
+        "cotrain threshold --predictions {input:q} --out {output.labels:q} --table {output.table:q}"
+        " --settings {params.settings:q} 2>&1 | tee {log:q}"
+
+
+def fused(wildcards):
+    return {"previous": []} | of_run(PLAN.fused(wildcards.round))
+
+
+rule fuse:
+    input:
+        unpack(fused),
+    output:
+        f"{RUN}/{{round}}/labels.h5",
+    log:
+        f"{RUN}/logs/{{round}}/fuse.log",
+    shell:
+        "cotrain fuse --previous {input.previous:q} --pseudolabels {input.pseudolabels:q}"
+        " --selected {input.selected:q} --out {output:q} 2>&1 | tee {log:q}"
+
+
+rule finetune:
+    input:
+        unpack(source_inputs),
+        initial=lambda wildcards: of_run(PLAN.initial(wildcards.round)),
+        target=f"{RUN}/data/target.csv",
+        labels=lambda wildcards: of_run(PLAN.labels(wildcards.round)),
+        thresholds=lambda wildcards: of_run(PLAN.thresholds(wildcards.round)),
+    output:
+        f"{RUN}/{{round}}/model.pt",
+    wildcard_constraints:
+        round=r"(selftrain|mixbatch)/\d\d|cotrain/\d\d/[12]",
+    params:
+        settings=settings("train"),
+    threads: CONFIG.training.threads
+    resources:
+        gpu=GPUS,
+    log:
+        f"{RUN}/logs/{{round}}/train.log",
+    shell:
+        "cotrain train --init {input.initial:q} --source {input.source:q} --color {input.color:q}"
+        " --statistics {input.statistics:q} --target {input.target:q} --pseudolabels {input.labels:q}"
+        " --thresholds {input.thresholds:q} --out {output:q} --settings {params.settings:q} 2>&1 | tee {log:q}"
