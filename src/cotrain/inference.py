@@ -30,7 +30,8 @@ def ensemble(models: Sequence[Segmenter], join: str = "mean") -> Probabilities:
 def most_probable(probabilities: torch.Tensor, keep: int) -> tuple[np.ndarray, np.ndarray]:
     """The `keep` (K) most probable classes of each pixel, best first.
 
-    probabilities (B, C, H, W) in [0, 1] → labels (B, K, H, W) uint8 and confidences (B, K, H, W) uint16 = round(p·65535).
+    probabilities (B, C, H, W) in [0, 1] → labels (B, K, H, W) uint8 and confidences (B, K, H, W) uint16,
+    which are round(p·65535).
     """
     best, classes = probabilities.topk(keep, dim=1) if keep > 1 else probabilities.max(dim=1, keepdim=True)
     confidence = (best * SCALE).round().clamp(0, SCALE).to(torch.int32).cpu().numpy().astype(np.uint16)

@@ -44,11 +44,11 @@ def replacing(path: Path) -> Iterator[Path]:
         path.parent.mkdir(parents=True, exist_ok=True)
         yield temporary
         if temporary.is_file():
-            with open(temporary, "rb") as file:
+            with temporary.open("rb") as file:
                 os.fsync(file.fileno())
         if path.is_dir():
             shutil.rmtree(path)
-        os.replace(temporary, path)
+        temporary.replace(path)
     except OSError as error:
         raise BadInput(f"{path}: cannot be written ({error.strerror or error}); check space and permissions") from error
     finally:
@@ -67,7 +67,7 @@ def sha256(path: Path) -> str:
     if path.is_dir():
         parts = (f"{p.relative_to(path)} {sha256(p)}\n" for p in sorted(path.rglob("*")) if p.is_file())
         return hashlib.sha256("".join(parts).encode()).hexdigest()
-    with open(path, "rb") as file:
+    with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 

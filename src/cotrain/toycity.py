@@ -1,7 +1,8 @@
 """Toycity: procedural street scenes with exact labels, in two looks, for trials without a download.
 
 The street runs along z and may bend; x is counted from the camera. `toycity_canvas` projects and paints,
-`toycity_objects` knows the things of a street, `toycity_looks` the colours; here they are laid out.
+`toycity_objects` and `toycity_vehicles` know the things of a street, `toycity_looks` the colours; here they
+are laid out.
 """
 
 from collections.abc import Iterator
@@ -16,13 +17,14 @@ from cotrain import toycity_objects as objects
 from cotrain.errors import BadInput
 from cotrain.toycity_canvas import CLASSES, ID, Camera, Scene
 from cotrain.toycity_looks import LOOKS, shade, spoil, texture
+from cotrain.toycity_vehicles import draw_vehicle
 
 __all__ = ["CLASSES", "contact_sheet", "render"]
 
-COLORS = (
+COLORS = (  # the Cityscapes colours of CLASSES
     (128, 64, 128), (244, 35, 232), (70, 70, 70), (102, 102, 156), (190, 153, 153), (153, 153, 153),
-    (250, 170, 30), (220, 220, 0), (107, 142, 35), (152, 251, 152), (70, 130, 180), (220, 20, 60), (255, 0, 0), (0, 0, 142),
-    (0, 0, 70), (0, 60, 100), (119, 11, 32),
+    (250, 170, 30), (220, 220, 0), (107, 142, 35), (152, 251, 152), (70, 130, 180), (220, 20, 60),
+    (255, 0, 0), (0, 0, 142), (0, 0, 70), (0, 60, 100), (119, 11, 32),
 )  # fmt: skip
 NEAR, FAR = 1.6, 130.0  # nearest and farthest depth of what stands along the street, in m
 
@@ -89,9 +91,7 @@ class Street:
         self.kerb = {self.hand: rng.uniform(1.9, 4.2), -self.hand: rng.uniform(4.2, 8.5)}
         self.pavement = {side: rng.uniform(1.4, 4.2) for side in (-1, 1)}
         verge = {"urban": 0.0, "suburban": 1.0, "green": 3.0}[self.character]
-        self.front = {
-            side: self.kerb[side] + self.pavement[side] + verge * rng.random() * 2 + 0.2 for side in (-1, 1)
-        }
+        self.front = {side: self.kerb[side] + self.pavement[side] + verge * rng.random() * 2 + 0.2 for side in (-1, 1)}
         self.end = rng.uniform(35, 110) if rng.random() < 0.3 else FAR
         self.crossing = rng.uniform(9, 50) if rng.random() < 0.4 else None
         self.crossing_width = rng.uniform(6, 11)
@@ -140,9 +140,7 @@ class Street:
         if rng.random() < 0.8:  # shadow of one row of houses
             side = rng.choice((-1, 1))
             reach = rng.uniform(2, 14)
-            scene.shadow_pen.polygon(
-                scene.strip(side * 40, side * (self.front[side] - reach), near, last), fill=255
-            )
+            scene.shadow_pen.polygon(scene.strip(side * 40, side * (self.front[side] - reach), near, last), fill=255)
 
     def crossing_depths(self) -> list[tuple[float, float]]:
         """Depth range of the side road, if there is one, as a list of at most one pair."""
@@ -158,18 +156,14 @@ class Street:
 
     def is_free(self, z: float, margin: float = 0.0) -> bool:
         """Whether z lies before the end of the street and outside the side road."""
-        return z < self.end and all(
-            z < start - margin or z > stop + margin for start, stop in self.crossing_depths()
-        )
+        return z < self.end and all(z < start - margin or z > stop + margin for start, stop in self.crossing_depths())
 
     def paint_markings(self) -> None:
         """Lane lines in perspective, kerb lines, a stop line or a zebra crossing."""
         scene, rng = self.scene, self.rng
         color, wide = scene.pick("marking"), rng.uniform(0.1, 0.18)
         middle = (self.kerb[1] - self.kerb[-1]) / 2
-        lines = [middle] + (
-            [middle - self.kerb[1] / 2, middle + self.kerb[1] / 2] if rng.random() < 0.2 else []
-        )
+        lines = [middle] + ([middle - self.kerb[1] / 2, middle + self.kerb[1] / 2] if rng.random() < 0.2 else [])
         dash, gap = rng.choice(((2, 4), (4, 2), (3, 6), (1, 1))), rng.random() < 0.12
         for x in lines if rng.random() < 0.85 else []:
             z = rng.uniform(2, 5)
@@ -200,10 +194,7 @@ class Street:
         neck = tail + 0.6 * (head - tail)
         scene.paint(scene.strip(x - 0.12, x + 0.12, min(tail, neck), max(tail, neck)), color)
         scene.paint(
-            [
-                scene.camera.project(*corner)
-                for corner in ((x - 0.5, 0, neck), (x + 0.5, 0, neck), (x, 0, head))
-            ],
+            [scene.camera.project(*corner) for corner in ((x - 0.5, 0, neck), (x + 0.5, 0, neck), (x, 0, head))],
             color,
         )
 
@@ -233,9 +224,7 @@ class Street:
                 )
             else:
                 for _ in range(6):
-                    scene.add(
-                        self.end, objects.draw_tree, rng.uniform(-15, 15), self.end, rng.uniform(5, 12), False
-                    )
+                    scene.add(self.end, objects.draw_tree, rng.uniform(-15, 15), self.end, rng.uniform(5, 12), False)
 
     def add_frontage(self, side: int) -> None:
         """Houses, walls, fences, hedges and gardens along one side."""
@@ -323,7 +312,7 @@ class Street:
     def add_vehicle(self, kinds: tuple[str, ...], x: float, z: float, yaw: float) -> None:
         """A vehicle of one of the kinds with its shadow."""
         kind = self.rng.choice(kinds)
-        self.scene.add(z, objects.draw_vehicle, kind, x, z, yaw + self.rng.gauss(0, 0.04))
+        self.scene.add(z, draw_vehicle, kind, x, z, yaw + self.rng.gauss(0, 0.04))
         self.scene.shadow_pen.polygon(self.scene.strip(x - 1.4, x + 1.4, max(z - 2.6, 1), z + 2.6), fill=220)
 
     def add_traffic(self) -> None:
@@ -364,9 +353,7 @@ class Street:
                 x, z = x + rng.uniform(0.4, 0.8), z + rng.uniform(0, 1.5)
 
 
-def contact_sheet(
-    seed: int, looks: tuple[str, ...], rows: int, columns: int, height: int, width: int
-) -> Image.Image:
+def contact_sheet(seed: int, looks: tuple[str, ...], rows: int, columns: int, height: int, width: int) -> Image.Image:
     """Sheet of images beside their coloured labels: `rows` rows for each look, `columns` scenes in a row."""
     sheet = Image.new("RGB", (2 * width * columns, height * rows * len(looks)))
     palette = np.zeros((256, 3), np.uint8)

@@ -80,9 +80,7 @@ class Scene:
         amplitude = TEXTURE.get(label, 3) * self.rng.uniform(0.5, 1.6)
         return ID[label] | int(amplitude) << 8 | int(20 * log(max(depth, 1.1))) << 16
 
-    def paint(
-        self, points: Sequence[Point], color: Color | None, label: str | None = None, depth: float = 1
-    ) -> None:
+    def paint(self, points: Sequence[Point], color: Color | None, label: str | None = None, depth: float = 1) -> None:
         """Fill a polygon given in pixels; without a colour only the label, without a label only the image."""
         if color is not None:
             self.pen.polygon([(2 * u + 0.5, 2 * v + 0.5) for u, v in points], self.ink(color))
@@ -99,9 +97,7 @@ class Scene:
         if label is not None:
             self.marker.ellipse((u - a, v - b, u + a, v + b), self.code(label, depth))
 
-    def stroke(
-        self, ends: Sequence[Point], metres: float, z: float, color: Color, label: str | None = None
-    ) -> None:
+    def stroke(self, ends: Sequence[Point], metres: float, z: float, color: Color, label: str | None = None) -> None:
         """Draw a bar of a thickness in metres at depth z, at least a pixel wide."""
         thickness = self.camera.focal * metres / z
         doubled = [(2 * u + 0.5, 2 * v + 0.5) for u, v in ends]

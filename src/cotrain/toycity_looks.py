@@ -250,8 +250,8 @@ def texture(
 ) -> np.ndarray:
     """Relative brightness (height, width) float32 of textured surfaces, near 1.
 
-    strength: amplitude (height, width) per pixel; foliage, ground: masks (height, width) bool of leaves and of
-    surfaces whose grain lies in the ground plane; ground_xz: (2, height, width) in m, see `Camera.ground`.
+    strength: amplitude (height, width) per pixel; foliage, ground: bool masks (height, width) of leaves and of
+    surfaces whose grain lies in the ground; ground_xz: (2, height, width) in m, see `Camera.ground`.
     """
     height, width = strength.shape
     blotches, leaves, grain = (noise_crop(rng, kind, height, width) for kind in range(3))
@@ -272,24 +272,24 @@ def spoil(rng: Random, light: np.ndarray, depth: np.ndarray) -> np.ndarray:
     height, width = depth.shape
     severity = rng.random()
     haze = np.array(
-        [
-            rng.uniform(150, 225) * tint
-            for tint in (1 + rng.uniform(-0.06, 0.04), 1, 1 + rng.uniform(-0.04, 0.08))
-        ],
+        [rng.uniform(150, 225) * tint for tint in (1 + rng.uniform(-0.06, 0.04), 1, 1 + rng.uniform(-0.04, 0.08))],
         np.float32,
     )
     clear = np.exp(-np.minimum(depth, 200) * severity * rng.uniform(0.006, 0.035))[..., None]
     clear[np.isinf(depth)] = 1 - 0.4 * severity
     light = haze + (light - haze) * clear
     balance = np.array(
-        [1 + severity * rng.uniform(-0.2, 0.2), 1, 1 + severity * rng.uniform(-0.2, 0.2)], np.float32
+        [1 + severity * rng.uniform(-0.17, 0.17), 1, 1 + severity * rng.uniform(-0.17, 0.17)], np.float32
     )
     exposure = 2 ** (rng.uniform(-1.1, 0.9) * (0.35 + 0.65 * severity))
     rows, columns = np.ogrid[-1 : 1 : height * 1j, -1 : 1 : width * 1j]
     vignette = 1 - rng.uniform(0, 0.3) * (rows**2 + columns**2) / 2
     light = light * (balance * exposure) * vignette[..., None].astype(np.float32)
     gamma = 1 + severity * rng.uniform(-0.25, 0.35)
-    light = 255 * (np.clip(light, 0, 255) / 255) ** gamma
+    light = np.clip(light, 0, 255)
+    mean = light.mean()
+    light *= min(max(mean, 55), 200) / mean  # automatic exposure prevents the worst
+    light = 255 * (light.clip(0, 255) / 255) ** gamma
     blur = (0.25 + severity * rng.uniform(0, 1.3)) * height / 128
     picture = Image.fromarray(light.astype(np.uint8)).filter(ImageFilter.GaussianBlur(blur))
     light = np.asarray(picture, np.float32)

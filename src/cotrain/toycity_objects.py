@@ -95,9 +95,7 @@ def draw_house(scene: Scene, x: float, near: float, far: float, high: float) -> 
     ridge, middle = high + rng.uniform(1.5, 4), x + side * 4.5
     if style.pitched:
         corners = ((x, high, near), (x, high, far), (middle, ridge, far), (middle, ridge, near))
-        scene.paint(
-            [project(*corner) for corner in corners], shade(style.roof, scene.sun[x > 0]), "building", far
-        )
+        scene.paint([project(*corner) for corner in corners], shade(style.roof, scene.sun[x > 0]), "building", far)
         gable = [project(x, high, near), project(back, high, near), project(middle, ridge, near)]
         scene.paint(gable, shade(style.color, scene.sun[2]), "building", near)
         if rng.random() < 0.5:
@@ -131,9 +129,7 @@ def draw_fence(scene: Scene, a: Point, b: Point, high: float) -> None:
         s = i / max(count, 1)
         x, z = a[0] + s * (b[0] - a[0]), a[1] + s * (b[1] - a[1])
         top = (x, z + lean * high) if lean else (x, z)
-        scene.stroke(
-            (scene.camera.project(x, 0, z), scene.camera.project(*top[:1], high, top[1])), 0.03, z, bar
-        )
+        scene.stroke((scene.camera.project(x, 0, z), scene.camera.project(*top[:1], high, top[1])), 0.03, z, bar)
     for y in () if planks else (0.12 * high, high):
         ends = (scene.camera.project(a[0], y, a[1]), scene.camera.project(b[0], y, b[1]))
         scene.stroke(ends, 0.05, depth, color)
@@ -211,18 +207,14 @@ def draw_traffic_light(scene: Scene, x: float, z: float, reach: float) -> None:
     draw_pole(scene, x, z, high, reach)
     u, v = scene.camera.project(x + reach, high, z)
     a, b = rng.uniform(0.2, 0.36) * metre, rng.uniform(0.5, 0.75) * metre
-    scene.paint(
-        [(u - a, v - b), (u + a, v - b), (u + a, v + b), (u - a, v + b)], (24, 26, 26), "traffic light", z
-    )
+    scene.paint([(u - a, v - b), (u + a, v - b), (u + a, v + b), (u - a, v + b)], (24, 26, 26), "traffic light", z)
     lit = rng.randrange(3)
     for i, color in enumerate(((250, 50, 40), (250, 180, 40), (60, 230, 130))):
         spot = max(0.12 * metre, 0.5)
         scene.blob((u, v + (i - 1) * 0.6 * b), (spot, spot), shade(color, 1.2 if i == lit else 0.25))
 
 
-def draw_person(
-    scene: Scene, x: float, z: float, high: float, label: str = "person", low: float = 0.0
-) -> None:
+def draw_person(scene: Scene, x: float, z: float, high: float, label: str = "person", low: float = 0.0) -> None:
     """Standing or walking figure of `high` m above `low`; riders sit, so their legs are short."""
     rng, project = scene.rng, scene.camera.project
     point = lambda dx, y: project(x + dx * high, low + y * high, z)  # noqa: E731
@@ -270,10 +262,7 @@ def draw_bicycle(scene: Scene, x: float, z: float, sideways: bool, ridden: bool)
             scene.blob((u, v), (r, r), None, "bicycle", z)
             box = (2 * (u - r), 2 * (v - r), 2 * (u + r), 2 * (v + r))
             scene.pen.ellipse(box, None, scene.ink(tyre), max(1, round(0.1 * metre)))
-        bars = [
-            project(x + dx, y, z)
-            for dx, y in ((-0.52, 0.34), (-0.15, 0.85), (0.4, 0.9), (0, 0.3), (-0.15, 0.85))
-        ]
+        bars = [project(x + dx, y, z) for dx, y in ((-0.52, 0.34), (-0.15, 0.85), (0.4, 0.9), (0, 0.3), (-0.15, 0.85))]
         scene.stroke(bars, 0.06, z, frame, "bicycle")
         scene.stroke((project(x + 0.52, 0.34, z), project(x + 0.4, 1.05, z)), 0.06, z, frame, "bicycle")
     else:

@@ -30,7 +30,7 @@ def run(settings: Combine, pseudolabels: list[Path], predictions: list[Path], ou
             for path, file in zip(out, labels, strict=True)
         ]
         for i in progress(range(len(ids)), "combine", "image"):
-            maps = [(l["label"][i], c["confidence"][i, 0]) for l, c in zip(labels, confidences, strict=True)]
+            maps = [(own["label"][i], sure["confidence"][i, 0]) for own, sure in zip(labels, confidences, strict=True)]
             for write, own, other in zip(writers, maps, reversed(maps), strict=True):
                 label, confidence = combine(*own, *other)
                 write(i, label, image_statistics(label, confidence, len(classes)))

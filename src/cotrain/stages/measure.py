@@ -1,4 +1,4 @@
-"""Measures pseudo-labels: coverage, and accuracy where the target has labels for measuring. Nothing is trained on it."""
+"""Measures pseudo-labels: coverage, and accuracy where the target has labels. Nothing is trained on the result."""
 
 from pathlib import Path
 
