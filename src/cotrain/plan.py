@@ -41,6 +41,11 @@ class Plan:
             if dataset.labels:
                 self._labels(name)
 
+    def gpus(self) -> int:
+        """GPUs that a job with a network asks for."""
+        wanted = self.config.device
+        return int(wanted == "cuda" or (wanted == "auto" and any(Path("/dev").glob("nvidia[0-9]*"))))
+
     # ---- rounds -------------------------------------------------------------------------------------------------
 
     @cached_property

@@ -19,7 +19,7 @@ except BadInput as error:
 CONFIG = PLAN.config
 RUN = f"{CONFIG.results}/{CONFIG.run}"
 SHARED = f"{CONFIG.results}/shared"
-GPUS = int(CONFIG.device == "cuda" or (CONFIG.device == "auto" and any(Path("/dev").glob("nvidia[0-9]*"))))
+GPUS = PLAN.gpus()
 
 
 wildcard_constraints:
@@ -39,6 +39,25 @@ def of_run(paths):
 def settings(stage, wildcard="round"):
     """Settings of a stage as its one parameter, for the round (or other wildcard) of the job."""
     return lambda wildcards: PLAN.settings(stage, getattr(wildcards, wildcard, ""))
+
+
+def rendered(wildcards):
+    """The scenes that an index lists, if this project renders them; a folder of photographs is no rule's output."""
+    domain = wildcards.table.removesuffix("_labelled")
+    return ROOTS[domain] if PLAN.datasets[domain].generator else []
+
+
+def source_inputs(wildcards):
+    """What every training reads of the source: images, colours to align them to, class counts to balance them by."""
+    return {
+        "source": f"{RUN}/data/source.csv",
+        "color": f"{RUN}/data/color.csv" if PLAN.aligned(getattr(wildcards, "round", "")) else [],
+        "statistics": f"{RUN}/data/source_statistics.h5" if CONFIG.training.class_balance else [],
+    }
+
+
+def fused(wildcards):
+    return {"previous": []} | of_run(PLAN.fused(wildcards.round))
 
 
 def results():

@@ -6,6 +6,8 @@ rule combine:
         [f"{RUN}/{{cycle}}/{m}/combined.h5" for m in (1, 2)],
     log:
         f"{RUN}/logs/{{cycle}}/combine.log",
+    conda:
+        "../../envs/environment.yaml"
     shell:
         "cotrain combine --pseudolabels {input.labels:q} --predictions {input.predictions:q} --out {output:q}"
         " 2>&1 | tee {log:q}"
@@ -16,12 +18,14 @@ rule exchange:
         unpack(lambda wildcards: of_run(PLAN.exchanged(wildcards.cycle))),
     output:
         [f"{RUN}/{{cycle}}/{m}/selected.csv" for m in (1, 2)],
-    wildcard_constraints:
-        cycle=r"cotrain/\d\d",
-    params:
-        settings=settings("exchange"),
     log:
         f"{RUN}/logs/{{cycle}}/exchange.log",
+    wildcard_constraints:
+        cycle=r"cotrain/\d\d",
+    conda:
+        "../../envs/environment.yaml"
+    params:
+        settings=settings("exchange"),
     shell:
         "cotrain exchange --pseudolabels {input.pseudolabels:q} --thresholds {input.thresholds:q} --out {output:q}"
         " --settings {params.settings:q} 2>&1 | tee {log:q}"

@@ -1,18 +1,14 @@
 rule render:
     output:
         directory(f"{SHARED}/toycity/{{scenes}}"),
-    params:
-        settings=settings("render", "scenes"),
     log:
         f"{SHARED}/logs/render/{{scenes}}.log",
+    conda:
+        "../../envs/environment.yaml"
+    params:
+        settings=settings("render", "scenes"),
     shell:
         "cotrain render --out {output:q} --settings {params.settings:q} 2>&1 | tee {log:q}"
-
-
-def rendered(wildcards):
-    """The scenes that an index lists, if this project renders them; a folder of photographs is no rule's output."""
-    domain = wildcards.table.removesuffix("_labelled")
-    return ROOTS[domain] if PLAN.datasets[domain].generator else []
 
 
 rule index:
@@ -20,11 +16,13 @@ rule index:
         rendered,
     output:
         f"{RUN}/data/{{table}}.csv",
+    log:
+        f"{RUN}/logs/data/index_{{table}}.log",
+    conda:
+        "../../envs/environment.yaml"
     params:
         settings=settings("index", "table"),
         root=lambda wildcards: ROOTS[wildcards.table.removesuffix("_labelled")],
-    log:
-        f"{RUN}/logs/data/index_{{table}}.log",
     shell:
         "cotrain index --root {params.root:q} --out {output:q} --settings {params.settings:q} 2>&1 | tee {log:q}"
 
@@ -35,10 +33,12 @@ rule color:
         target=f"{RUN}/data/target.csv",
     output:
         f"{RUN}/data/color.csv",
-    params:
-        settings=settings("color"),
     log:
         f"{RUN}/logs/data/color.log",
+    conda:
+        "../../envs/environment.yaml"
+    params:
+        settings=settings("color"),
     shell:
         "cotrain color --source {input.source:q} --target {input.target:q} --out {output:q}"
         " --settings {params.settings:q} 2>&1 | tee {log:q}"
@@ -49,9 +49,11 @@ rule statistics:
         f"{RUN}/data/source.csv",
     output:
         f"{RUN}/data/source_statistics.h5",
-    params:
-        settings=settings("statistics"),
     log:
         f"{RUN}/logs/data/statistics.log",
+    conda:
+        "../../envs/environment.yaml"
+    params:
+        settings=settings("statistics"),
     shell:
         "cotrain statistics --source {input:q} --out {output:q} --settings {params.settings:q} 2>&1 | tee {log:q}"

@@ -5,13 +5,15 @@ rule evaluate:
     output:
         scores=f"{RUN}/evaluation/{{round}}.json",
         pictures=f"{RUN}/evaluation/{{round}}.h5",
-    params:
-        settings=settings("evaluate"),
+    log:
+        f"{RUN}/logs/{{round}}/evaluate.log",
+    conda:
+        "../../envs/environment.yaml"
     threads: CONFIG.inference.threads
     resources:
         gpu=GPUS,
-    log:
-        f"{RUN}/logs/{{round}}/evaluate.log",
+    params:
+        settings=settings("evaluate"),
     shell:
         "cotrain evaluate --model {input.model:q} --images {input.images:q} --out {output.scores:q}"
         " --pictures {output.pictures:q} --settings {params.settings:q} 2>&1 | tee {log:q}"
@@ -23,10 +25,12 @@ rule measure:
         images=f"{RUN}/data/target_labelled.csv" if CONFIG.data.target.truth else [],
     output:
         f"{RUN}/evaluation/pseudolabels/{{round}}.json",
-    params:
-        settings=settings("measure"),
     log:
         f"{RUN}/logs/{{round}}/measure.log",
+    conda:
+        "../../envs/environment.yaml"
+    params:
+        settings=settings("measure"),
     shell:
         "cotrain measure --pseudolabels {input.labels:q} --images {input.images:q} --out {output:q}"
         " --settings {params.settings:q} 2>&1 | tee {log:q}"
@@ -39,10 +43,12 @@ rule summarize:
     output:
         table=f"{RUN}/summary.csv",
         text=f"{RUN}/summary.txt",
-    params:
-        settings=PLAN.settings("summarize", "evaluated"),
     log:
         f"{RUN}/logs/summarize.log",
+    conda:
+        "../../envs/environment.yaml"
+    params:
+        settings=PLAN.settings("summarize", "evaluated"),
     shell:
         "cotrain summarize --metrics {input.scores:q} --measures {input.measures:q} --out {output.table:q}"
         " --text {output.text:q} --settings {params.settings:q} 2>&1 | tee {log:q}"
@@ -54,10 +60,12 @@ rule ablation:
     output:
         table=f"{RUN}/ablation.csv",
         text=f"{RUN}/ablation.txt",
-    params:
-        settings=PLAN.settings("summarize", "ablation"),
     log:
         f"{RUN}/logs/ablation.log",
+    conda:
+        "../../envs/environment.yaml"
+    params:
+        settings=PLAN.settings("summarize", "ablation"),
     shell:
         "cotrain summarize --metrics {input.scores:q} --out {output.table:q}"
         " --text {output.text:q} --settings {params.settings:q} 2>&1 | tee {log:q}"
@@ -70,10 +78,12 @@ rule plot:
         images=f"{RUN}/data/validation.csv",
     output:
         [f"{RUN}/figures/{name}.png" for name in ("overview", "progress")],
-    params:
-        settings=PLAN.settings("plot"),
     log:
         f"{RUN}/logs/plot.log",
+    conda:
+        "../../envs/environment.yaml"
+    params:
+        settings=PLAN.settings("plot"),
     shell:
         "cotrain plot --summary {input.summary:q} --predictions {input.predictions:q} --images {input.images:q}"
         " --out {output:q} --settings {params.settings:q} 2>&1 | tee {log:q}"

@@ -6,13 +6,15 @@ rule train_final:
         labels=f"{RUN}/final/pseudolabels.h5",
     output:
         f"{RUN}/final/model.pt",
-    params:
-        settings=PLAN.settings("train", "final"),
+    log:
+        f"{RUN}/logs/final/train.log",
+    conda:
+        "../../envs/environment.yaml"
     threads: CONFIG.training.threads
     resources:
         gpu=GPUS,
-    log:
-        f"{RUN}/logs/final/train.log",
+    params:
+        settings=PLAN.settings("train", "final"),
     shell:
         "cotrain train --init {input.initial:q} --source {input.source:q} --color {input.color:q}"
         " --statistics {input.statistics:q} --target {input.target:q} --pseudolabels {input.labels:q}"

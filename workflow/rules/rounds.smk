@@ -6,10 +6,12 @@ rule draw:
         f"{RUN}/data/target.csv",
     output:
         f"{RUN}/{{cycle}}/candidates.csv",
-    params:
-        settings=settings("draw", "cycle"),
     log:
         f"{RUN}/logs/{{cycle}}/draw.log",
+    conda:
+        "../../envs/environment.yaml"
+    params:
+        settings=settings("draw", "cycle"),
     shell:
         "cotrain draw --index {input:q} --out {output:q} --settings {params.settings:q} 2>&1 | tee {log:q}"
 
@@ -20,13 +22,15 @@ rule infer:
         images=lambda wildcards: of_run(PLAN.candidates(wildcards.round)),
     output:
         f"{RUN}/{{round}}/predictions.h5",
-    params:
-        settings=settings("infer"),
+    log:
+        f"{RUN}/logs/{{round}}/infer.log",
+    conda:
+        "../../envs/environment.yaml"
     threads: CONFIG.inference.threads
     resources:
         gpu=GPUS,
-    log:
-        f"{RUN}/logs/{{round}}/infer.log",
+    params:
+        settings=settings("infer"),
     shell:
         "cotrain infer --model {input.models:q} --images {input.images:q} --out {output:q}"
         " --settings {params.settings:q} 2>&1 | tee {log:q}"
@@ -38,17 +42,15 @@ rule threshold:
     output:
         labels=f"{RUN}/{{round}}/pseudolabels.h5",
         table=f"{RUN}/{{round}}/thresholds.csv",
-    params:
-        settings=settings("threshold"),
     log:
         f"{RUN}/logs/{{round}}/threshold.log",
+    conda:
+        "../../envs/environment.yaml"
+    params:
+        settings=settings("threshold"),
     shell:
         "cotrain threshold --predictions {input:q} --out {output.labels:q} --table {output.table:q}"
         " --settings {params.settings:q} 2>&1 | tee {log:q}"
-
-
-def fused(wildcards):
-    return {"previous": []} | of_run(PLAN.fused(wildcards.round))
 
 
 rule fuse:
@@ -58,6 +60,8 @@ rule fuse:
         f"{RUN}/{{round}}/labels.h5",
     log:
         f"{RUN}/logs/{{round}}/fuse.log",
+    conda:
+        "../../envs/environment.yaml"
     shell:
         "cotrain fuse --previous {input.previous:q} --pseudolabels {input.pseudolabels:q}"
         " --selected {input.selected:q} --out {output:q} 2>&1 | tee {log:q}"
@@ -72,15 +76,17 @@ rule finetune:
         thresholds=lambda wildcards: of_run(PLAN.thresholds(wildcards.round)),
     output:
         f"{RUN}/{{round}}/model.pt",
+    log:
+        f"{RUN}/logs/{{round}}/train.log",
     wildcard_constraints:
         round=r"(selftrain|mixbatch)/\d\d|cotrain/\d\d/[12]",
-    params:
-        settings=settings("train"),
+    conda:
+        "../../envs/environment.yaml"
     threads: CONFIG.training.threads
     resources:
         gpu=GPUS,
-    log:
-        f"{RUN}/logs/{{round}}/train.log",
+    params:
+        settings=settings("train"),
     shell:
         "cotrain train --init {input.initial:q} --source {input.source:q} --color {input.color:q}"
         " --statistics {input.statistics:q} --target {input.target:q} --pseudolabels {input.labels:q}"

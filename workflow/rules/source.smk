@@ -1,26 +1,19 @@
-def source_inputs(wildcards):
-    """What every training reads of the source: images, colours to align them to, class counts to balance them by."""
-    return {
-        "source": f"{RUN}/data/source.csv",
-        "color": f"{RUN}/data/color.csv" if PLAN.aligned(getattr(wildcards, "round", "")) else [],
-        "statistics": f"{RUN}/data/source_statistics.h5" if CONFIG.training.class_balance else [],
-    }
-
-
 rule train_source:
     input:
         unpack(source_inputs),
     output:
         f"{RUN}/{{round}}/model.pt",
+    log:
+        f"{RUN}/logs/{{round}}/train.log",
     wildcard_constraints:
         round="source|source_only",
-    params:
-        settings=settings("train"),
+    conda:
+        "../../envs/environment.yaml"
     threads: CONFIG.training.threads
     resources:
         gpu=GPUS,
-    log:
-        f"{RUN}/logs/{{round}}/train.log",
+    params:
+        settings=settings("train"),
     shell:
         "cotrain train --source {input.source:q} --color {input.color:q} --statistics {input.statistics:q}"
         " --out {output:q} --settings {params.settings:q} 2>&1 | tee {log:q}"
@@ -33,13 +26,15 @@ rule train_upper_bound:
         target=f"{RUN}/data/target_labelled.csv",
     output:
         f"{RUN}/upper_bound/model.pt",
-    params:
-        settings=PLAN.settings("train", "upper_bound"),
+    log:
+        f"{RUN}/logs/upper_bound/train.log",
+    conda:
+        "../../envs/environment.yaml"
     threads: CONFIG.training.threads
     resources:
         gpu=GPUS,
-    log:
-        f"{RUN}/logs/upper_bound/train.log",
+    params:
+        settings=PLAN.settings("train", "upper_bound"),
     shell:
         "cotrain train --init {input.initial:q} --source {input.source:q} --color {input.color:q}"
         " --statistics {input.statistics:q} --target {input.target:q}"

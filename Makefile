@@ -1,0 +1,33 @@
+# make demo · make demo-real DATA=FOLDER · make test: each sets up its own environment in .venv first.
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+export PATH := $(abspath $(BIN)):$(PATH)
+
+.PHONY: demo demo-real demo-idd test lint clean
+
+$(READY): envs/requirements.txt pyproject.toml
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet --disable-pip-version-check -r envs/requirements.txt
+	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	touch $@
+
+demo: $(READY)  ## render toycity, adapt, and show the table
+	snakemake --quiet
+
+demo-real: $(READY)  ## the same on photographs: DATA is a folder with camvid/
+	@test -n "$(DATA)" || { echo "error: say where the datasets are: make demo-real DATA=FOLDER" >&2; exit 2; }
+	COTRAIN_DATA="$(DATA)" snakemake --quiet --configfile workflow/presets/toycity_to_camvid.yaml
+
+test: lint  ## everything that CI runs
+	pytest
+
+lint: $(READY)
+	ruff check src tests
+	ruff format --check src tests
+	snakefmt --check Snakefile workflow/rules
+	snakemake --lint
+
+clean:
+	rm -rf $(VENV) .pytest_cache .ruff_cache
