@@ -19,4 +19,4 @@ include: "workflow/rules/evaluate.smk"
 rule all:
     default_target: True
     input:
-        results(),
+        of_run(PLAN.files),

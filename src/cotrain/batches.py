@@ -119,7 +119,7 @@ def augmentation(settings: Augmentation, size: tuple[int, int]):
 
     void = {tv_tensors.Image: 0, tv_tensors.Mask: pseudolabels.VOID}
     steps = [
-        v2.ScaleJitter(size, settings.zoom, antialias=True),
+        v2.ScaleJitter(size[::-1], settings.zoom),  # it takes width, height
         v2.RandomCrop(settings.crop, pad_if_needed=True, fill=void),
         v2.RandomHorizontalFlip(settings.flip),
     ]

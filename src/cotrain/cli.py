@@ -36,13 +36,20 @@ OUTPUTS = {"out", "table", "text", "pictures"}
 POSITIONAL = {("predict", "images"), ("explain", "file")}
 
 
+class _Parser(argparse.ArgumentParser):
+    """Says in one line what is wrong with the arguments."""
+
+    def error(self, message: str) -> typing.NoReturn:
+        raise BadInput(f"{message}; see {self.prog} --help")
+
+
 def main(arguments: list[str] | None = None) -> int:
     """Exit code 0, or 2 with one line on standard error for each fault of the input."""
     # Waiting OpenMP threads that spin make two jobs on two cores over 20 times slower than threads that sleep.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     arguments = sys.argv[1:] if arguments is None else arguments
     name = next((a for a in arguments if not a.startswith("-")), None)
-    parser = argparse.ArgumentParser("cotrain", description="Stages of co-training for domain adaptation.")
+    parser = _Parser("cotrain", description="Stages of co-training for domain adaptation.")
     parser.add_argument("--version", action="version", version=f"cotrain {__version__}")
     commands = parser.add_subparsers(dest="stage", required=True, metavar="STAGE")
     for stage, text in STAGES.items():
@@ -50,8 +57,8 @@ def main(arguments: list[str] | None = None) -> int:
         if stage == name:  # the other stages' modules are not imported
             run = importlib.import_module(f"cotrain.stages.{stage}").run
             _add_arguments(command, stage, run)
-    given = vars(parser.parse_args(arguments))
     try:
+        given = vars(parser.parse_args(arguments))
         run(**_values(given.pop("stage"), run, given))
     except BadInput as error:
         print("\n".join(f"error: {line}" for line in str(error).splitlines()), file=sys.stderr)
@@ -72,13 +79,15 @@ def _add_arguments(command: argparse.ArgumentParser, stage: str, run: typing.Cal
             command.add_argument("--settings", default="{}", required=needed, help="JSON text, or a JSON file")
             command.epilog = _describe(kind)
             continue
-        several = "list[" in str(kind)
+        several = "list[" in str(kind) or _is_pair(parameter)
         options = {"nargs": "+"} if several else {}
         if (stage, name) in POSITIONAL:
             command.add_argument(name, type=Path, **options)
             continue
         required = parameter.default is inspect.Parameter.empty
-        if several:
+        if several and any(s == stage for s, _ in POSITIONAL):  # a greedy flag would swallow what follows it
+            options = {"action": "append"}
+        elif several:
             options = {"nargs": "+" if required else "*", "action": "extend"}
         elif not required:
             options = {"nargs": "?"}  # a flag without a path is as good as no flag: rules pass what a job has
@@ -97,6 +106,10 @@ def _describe(kind: type[Strict]) -> str:
     return "\n".join(lines)
 
 
+def _is_pair(parameter: inspect.Parameter) -> bool:
+    return typing.get_origin(parameter.annotation) is tuple
+
+
 def _values(stage: str, run: typing.Callable, given: dict) -> dict:
     """Keyword arguments for `run` from the parsed command line, provenance included."""
     parameters = inspect.signature(run).parameters
@@ -108,9 +121,12 @@ def _values(stage: str, run: typing.Callable, given: dict) -> dict:
     if "made_by" in parameters:
         from cotrain import store
 
-        files = {
-            n: v if isinstance(v, list) else [v] for n, v in values.items() if n not in OUTPUTS | {"settings", "root"}
-        }
+        for name in (n for n, v in values.items() if _is_pair(parameters[n])):
+            if len(values[name]) != 2:
+                raise BadInput(f"--{name}: {len(values[name])} paths; give two, of model 1 and of model 2")
+            values[name] = tuple(values[name])
+        unread = OUTPUTS | {"settings", "root"}
+        files = {n: v if isinstance(v, list | tuple) else [v] for n, v in values.items() if n not in unread}
         if missing := [path for paths in files.values() for path in paths if not path.exists()]:
             raise BadInput(f"{missing[0]}: no such file; run the stage that makes it")
         values["made_by"] = store.provenance(stage, settings, files)

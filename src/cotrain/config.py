@@ -7,6 +7,7 @@ import yaml
 from pydantic import Field, model_validator
 
 from cotrain.errors import BadInput
+from cotrain.pseudolabels import VOID
 from cotrain.settings import (
     Augmentation,
     Count,
@@ -126,6 +127,12 @@ class CoTraining(Strict):
     min_class_fraction: Share = 0.0
     combine_from_cycle: Count = 1
 
+    @model_validator(mode="after")
+    def _in_order(self) -> Self:
+        if self.selected > self.candidates:
+            raise ValueError("selected must not exceed candidates")
+        return self
+
 
 class Final(Strict):
     labels_from: Literal["1", "2", "ensemble"] = Field("1", description="w")
@@ -180,3 +187,18 @@ def load_dataset(workflow: Path, name: str) -> Dataset:
 
 def load_labelset(workflow: Path, name: str) -> LabelSet:
     return named(workflow / "labelsets", name, LabelSet)
+
+
+def label_values(dataset: Dataset, labelset: str, classes: tuple[str, ...]) -> dict[int, int]:
+    """Which class of the label set each label value of the dataset means; VOID for values outside the set.
+
+    A dataset that does not list the label set is matched by equal names.
+    """
+    mapping = dataset.classes.get(labelset, {name: name for name in dataset.values.values() if name in classes})
+    if unknown := [name for name in mapping if name not in dataset.values.values()]:
+        raise BadInput(f"dataset {dataset.name}: classes.{labelset} names {unknown[0]}, which is not among its values")
+    if unknown := [name for name in mapping.values() if name not in classes]:
+        raise BadInput(f"dataset {dataset.name}: classes.{labelset} maps to {unknown[0]}, not a class of {labelset}")
+    if not mapping and dataset.values:
+        raise BadInput(f"dataset {dataset.name}: no class of label set {labelset}; add classes.{labelset} to its YAML")
+    return {value: classes.index(mapping[name]) if name in mapping else VOID for value, name in dataset.values.items()}

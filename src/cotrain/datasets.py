@@ -8,29 +8,13 @@ import pandas as pd
 from PIL import Image
 
 from cotrain.errors import BadInput
-from cotrain.pseudolabels import VOID
-from cotrain.settings import Dataset, Index
+from cotrain.settings import Index
 
 MAX_PIXELS = 100_000_000
 Image.MAX_IMAGE_PIXELS = None  # the limit below speaks in our words
 
 
 # ---- description → index ----------------------------------------------------------------------------------------
-
-
-def label_values(dataset: Dataset, labelset: str, classes: tuple[str, ...]) -> dict[int, int]:
-    """Which class of the label set each label value of the dataset means; VOID for values outside the set.
-
-    A dataset that does not list the label set is matched by equal names.
-    """
-    mapping = dataset.classes.get(labelset, {name: name for name in dataset.values.values() if name in classes})
-    if unknown := [name for name in mapping if name not in dataset.values.values()]:
-        raise BadInput(f"dataset {dataset.name}: classes.{labelset} names {unknown[0]}, which is not among its values")
-    if unknown := [name for name in mapping.values() if name not in classes]:
-        raise BadInput(f"dataset {dataset.name}: classes.{labelset} maps to {unknown[0]}, not a class of {labelset}")
-    if not mapping and dataset.values:
-        raise BadInput(f"dataset {dataset.name}: no class of label set {labelset}; add classes.{labelset} to its YAML")
-    return {value: classes.index(mapping[name]) if name in mapping else VOID for value, name in dataset.values.items()}
 
 
 def index(root: Path, settings: Index) -> list[dict]:

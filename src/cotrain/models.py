@@ -24,8 +24,8 @@ class Segmenter(nn.Module):
         super().__init__()
         self.network, self.classes, self.settings = network, classes, settings
         self.multiple = getattr(network.encoder, "output_stride", 32)
-        self.register_buffer("mean", torch.tensor(IMAGENET_MEAN).view(3, 1, 1) * 255, persistent=False)
-        self.register_buffer("std", torch.tensor(IMAGENET_STD).view(3, 1, 1) * 255, persistent=False)
+        for name, values in zip(("mean", "std"), _normalisation(settings.encoder), strict=True):
+            self.register_buffer(name, torch.tensor(values).view(3, 1, 1) * 255, persistent=False)
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
         """images (B, 3, H, W) uint8, any size (padded here to what the architecture needs) → logits (B, C, H, W)."""
@@ -34,6 +34,14 @@ class Segmenter(nn.Module):
         x = F.pad(x, (0, -width % self.multiple, 0, -height % self.multiple), mode="replicate")
         logits = self.network(x.contiguous(memory_format=torch.channels_last))
         return logits[..., :height, :width]
+
+
+def _normalisation(encoder: str) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    """Mean and standard deviation, in [0, 1], of the images that the encoder was pretrained on."""
+    import timm
+
+    known = timm.models.get_pretrained_cfg(encoder.removeprefix("tu-"), allow_unregistered=True)
+    return (known.mean, known.std) if encoder.startswith("tu-") and known else (IMAGENET_MEAN, IMAGENET_STD)
 
 
 def device_of(name: str) -> torch.device:

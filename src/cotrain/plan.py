@@ -9,8 +9,7 @@ import os
 from functools import cached_property
 from pathlib import Path
 
-from cotrain import datasets
-from cotrain.config import Config, Domain, load_dataset, load_labelset
+from cotrain.config import Config, Domain, label_values, load_dataset, load_labelset
 from cotrain.errors import BadInput
 from cotrain.schedules import portion, seed_of
 from cotrain.settings import Dataset, parse
@@ -75,8 +74,12 @@ class Plan:
     @property
     def ablation(self) -> dict[str, str]:
         """Round → name of the rows of the paper's Table IV."""
-        names = {SOURCE_ONLY: "source only", SOURCE: "+ LAB", self.mixbatch_rounds[-1]: "+ MixBatch"}
-        names |= {self.selftrain_rounds[-1]: "+ ClassMix", FINAL: "+ co-training"}
+        names = {SOURCE_ONLY: "source only"} | ({SOURCE: "+ LAB"} if self.config.align_colors else {})
+        names |= {
+            self.mixbatch_rounds[-1]: "+ MixBatch",
+            self.selftrain_rounds[-1]: "+ ClassMix",
+            FINAL: "+ co-training",
+        }
         return names | ({UPPER_BOUND: "upper bound"} if self.config.data.target.truth else {})
 
     @property
@@ -84,7 +87,30 @@ class Plan:
         """Rounds that train on pseudo-labels."""
         return [r for r in self.evaluated if r.split("/")[0] in (SELFTRAIN, COTRAIN, FINAL)]
 
-    # ---- files: what each round's stages read -------------------------------------------------------------------
+    # ---- files: all of them, and what each round's stages read -----------------------------------------------
+
+    @property
+    def files(self) -> list[str]:
+        """Every file of a run. All are asked for, so that a deleted one is made again with what follows from it."""
+        config, labelled = self.config, ["predictions.h5", "pseudolabels.h5", "thresholds.csv"]
+        files = [f"data/{name}.csv" for name in (*self.domains, *(["color"] if config.align_colors else []))]
+        files += ["data/source_statistics.h5"] if config.training.class_balance else []
+        files += [f"{SOURCE}/model.pt", *(f"{FINAL}/{name}" for name in (*labelled, "model.pt"))]
+        for round in self.selftrain_rounds:
+            files += [
+                f"{round}/{name}" for name in ("candidates.csv", *labelled, "selected.csv", "labels.h5", "model.pt")
+            ]
+        for round in self.cotrain_rounds(1) + self.cotrain_rounds(2):
+            cycle, model = round.rsplit("/", 1)
+            used = self.exchanged(cycle)["pseudolabels"][int(model) - 1]
+            files += [f"{cycle}/candidates.csv", used]
+            files += [f"{round}/{name}" for name in (*labelled, "selected.csv", "labels.h5", "model.pt")]
+        if "validation" in self.domains:
+            files += [f"{round}/model.pt" for round in self.evaluated]
+            files += [f"evaluation/{round}.{kind}" for round in self.evaluated for kind in ("json", "h5")]
+            files += [f"evaluation/pseudolabels/{round}.json" for round in self.measured]
+            files += ["summary.csv", "summary.txt", "figures/overview.png", "figures/progress.png"]
+        return list(dict.fromkeys(files))
 
     def candidates(self, round: str) -> str:
         """Index table of the images that the round's model is run on."""
@@ -169,7 +195,10 @@ class Plan:
                 f"config: data.root: not set, and {dataset.name} is on your disk; set it, or the environment variable "
                 "COTRAIN_DATA, to the folder of your datasets"
             )
-        return str(Path(root) / dataset.root)
+        folder = Path(root) / dataset.root
+        if not folder.is_dir():
+            raise BadInput(f"{folder}: no such folder; set data.root or COTRAIN_DATA to the folder that has it")
+        return str(folder)
 
     def scenes(self, split: str) -> str:
         """Folder of the toycity scenes of a split; shared by all runs that use the same scenes."""
@@ -181,7 +210,7 @@ class Plan:
         return f"{self.config.results}/shared/toycity/{name}"
 
     def _labels(self, name: str) -> dict:
-        values = datasets.label_values(self.datasets[name], self.labelset.name, self.classes)
+        values = label_values(self.datasets[name], self.labelset.name, self.classes)
         return {"classes": self.classes, "values": values}
 
     # ---- settings -----------------------------------------------------------------------------------------------
@@ -293,6 +322,8 @@ class Plan:
 
     def _evaluate(self, _: str) -> dict:
         inference = self.config.inference
+        if "validation" not in self.domains:
+            raise BadInput("config: data.validation: null, and this target needs scores; name a labelled dataset")
         return {
             "labels": self._labels("validation"),
             "size": self.config.data.validation.size,

@@ -114,7 +114,7 @@ def exchange(
             continue
         best, worst = scores[present].max(), scores[present].min()
         cut = min(best, balance * best + (1 - balance) * worst)  # rounding must not lift it above the best image
-        for i in ranked(scores, image_ids):
+        for i in ranked(np.where(present, scores, -1), image_ids):
             if len(taken) == count:
                 return list(taken.values())
             if present[i] and scores[i] >= cut and i not in taken:

@@ -5,9 +5,19 @@
 
 import json
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self, get_args
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    JsonValue,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
 
 from cotrain.errors import BadInput
 
@@ -31,6 +41,14 @@ class Strict(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
 
+    @field_validator("*", mode="before")
+    @classmethod
+    def _numbers_are_numbers(cls, value: object, info: ValidationInfo) -> object:
+        numeric = cls.model_fields[info.field_name].annotation in (int, float, int | None, float | None)
+        if numeric and isinstance(value, bool | str):
+            raise ValueError("input should be a number")
+        return value
+
 
 class Labels(Strict):
     """The classes of a task, and which of them each value of a dataset's label images means."""
@@ -49,7 +67,7 @@ class Model(Strict):
         description="encoder weights: `bundled` (ImageNet, EfficientNet-Lite0 only, offline), `imagenet` (downloads), "
         "a file saved with torch.save, or null",
     )
-    options: dict[str, int | float | str | bool | None] = Field({}, description="further architecture arguments")
+    options: dict[str, JsonValue] = Field({}, description="further architecture arguments")
 
 
 class Augmentation(Strict):
@@ -98,6 +116,12 @@ class Thresholding(Strict):
     portion: Share = Field(description="share of each class's pixels to keep, p")
     confidence_min: Share = Field(0.5, description="lower clip of thresholds, C_m")
     confidence_max: Share = Field(0.9, description="upper clip of thresholds, C_M")
+
+    @model_validator(mode="after")
+    def _in_order(self) -> Self:
+        if self.confidence_min > self.confidence_max:
+            raise ValueError("confidence_min must not exceed confidence_max")
+        return self
 
 
 class Select(Strict):
@@ -199,7 +223,7 @@ class Summarize(Strict):
 
 class Plot(Strict):
     colors: tuple[tuple[str, tuple[int, int, int]], ...] = Field(description="each class and its sRGB")
-    columns: tuple[str, ...] = Field(description="names over the predictions, in the order of --pictures")
+    columns: tuple[str, ...] = Field(description="names over the predictions, in the order of --predictions")
     series: tuple[tuple[str, tuple[str, ...]], ...] = Field(description="curves of the progress figure: name, rounds")
 
 
@@ -240,10 +264,11 @@ def _did_you_mean(kind: type[Strict], location: tuple) -> str:
     from difflib import get_close_matches
 
     for part in location[:-1]:
-        field = kind.model_fields.get(str(part))
-        kind = getattr(field, "annotation", None)
-        if not (isinstance(kind, type) and issubclass(kind, BaseModel)):
+        annotation = getattr(kind.model_fields.get(str(part)), "annotation", None)
+        models = [k for k in (annotation, *get_args(annotation)) if isinstance(k, type) and issubclass(k, BaseModel)]
+        if not models:
             return "; see config.yaml for the keys there are"
+        kind = models[0]
     names = [field.alias or name for name, field in kind.model_fields.items()]
     close = get_close_matches(str(location[-1]), names, 1)
     return f"; did you mean {close[0]}?" if close else f"; known here: {', '.join(names)}"

@@ -39,6 +39,8 @@ TABLES = {
 @contextlib.contextmanager
 def replacing(path: Path) -> Iterator[Path]:
     """A temporary path beside `path` to write to; it becomes `path` at the end, or vanishes on an error."""
+    if path.name in ("", ".."):
+        raise BadInput(f"{path}: not the name of a file to write; give a path that ends in a name")
     temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -47,6 +49,8 @@ def replacing(path: Path) -> Iterator[Path]:
             with temporary.open("rb") as file:
                 os.fsync(file.fileno())
         if path.is_dir():
+            if not temporary.is_dir() or (any(path.iterdir()) and not _sidecar(path).exists()):
+                raise BadInput(f"{path}: a folder that cotrain did not make is in the way; move it or write elsewhere")
             shutil.rmtree(path)
         temporary.replace(path)
     except OSError as error:
@@ -54,7 +58,8 @@ def replacing(path: Path) -> Iterator[Path]:
     finally:
         if temporary.is_dir():
             shutil.rmtree(temporary)
-        temporary.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            temporary.unlink()
 
 
 def write_bytes(path: Path, data: bytes) -> None:
@@ -65,7 +70,7 @@ def write_bytes(path: Path, data: bytes) -> None:
 def sha256(path: Path) -> str:
     """Hex digest of a file's bytes; of a folder's file names and contents."""
     if path.is_dir():
-        parts = (f"{p.relative_to(path)} {sha256(p)}\n" for p in sorted(path.rglob("*")) if p.is_file())
+        parts = (f"{p.relative_to(path)} {sha256(p)}\n" for p in sorted(path.rglob("[!.]*")) if p.is_file())
         return hashlib.sha256("".join(parts).encode()).hexdigest()
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
@@ -98,7 +103,10 @@ def read_provenance(path: Path) -> dict[str, Any]:
         with open_hdf5(path) as file:
             return json.loads(file.attrs["provenance"])
     if path.suffix == ".json":
-        return read_json(path).get("provenance", {})
+        content = read_json(path)
+        if not isinstance(content, dict) or "provenance" not in content:
+            raise BadInput(f"{path}: nothing is known of how it was made; was it made by cotrain?")
+        return content["provenance"]
     try:
         kept = json.loads(_sidecar(path).read_text())
     except (OSError, ValueError):
@@ -154,7 +162,8 @@ def write_strings(file: h5py.File, name: str, values: list[str]) -> None:
 
 def create_maps(file: h5py.File, name: str, shape: tuple[int, ...], dtype: type, filters: Any) -> h5py.Dataset:
     """A dataset of one map per image, (N, …); one chunk per image, so that any image reads alone."""
-    return file.create_dataset(name, shape, dtype, chunks=(1, *shape[1:]), **filters)
+    layout = {"chunks": (1, *shape[1:]), **filters} if shape[0] else {}  # HDF5 has no chunks larger than the data
+    return file.create_dataset(name, shape, dtype, **layout)
 
 
 @contextlib.contextmanager
@@ -209,6 +218,10 @@ def read_table(path: Path, kind: str) -> pd.DataFrame:
         raise BadInput(f"{path}: column {missing[0]} is missing; a {kind} table has {', '.join(columns)}")
     for name, type_ in columns.items():
         try:
+            if type_ is not str and not np.isfinite(numbers := frame[name].astype(float)).all():
+                raise ValueError
+            if type_ is int and (numbers % 1 != 0).any():
+                raise ValueError
             frame[name] = frame[name].astype(type_)
         except (TypeError, ValueError):
             raise BadInput(f"{path}: column {name} must hold only {type_.__name__} values; make it again") from None

@@ -270,18 +270,18 @@ def spoil(rng: Random, light: np.ndarray, depth: np.ndarray) -> np.ndarray:
     depth: (height, width) float32 in m, infinite in the sky. Returns an array like `light`, clipped.
     """
     height, width = depth.shape
-    severity = rng.random()
+    severity = rng.random() ** 1.5  # most pictures are fair, a few are poor
     haze = np.array(
         [rng.uniform(150, 225) * tint for tint in (1 + rng.uniform(-0.06, 0.04), 1, 1 + rng.uniform(-0.04, 0.08))],
         np.float32,
     )
-    clear = np.exp(-np.minimum(depth, 200) * severity * rng.uniform(0.006, 0.035))[..., None]
-    clear[np.isinf(depth)] = 1 - 0.4 * severity
+    clear = np.exp(-np.minimum(depth, 200) * severity * rng.uniform(0.005, 0.025))[..., None]
+    clear[np.isinf(depth)] = 1 - 0.3 * severity
     light = haze + (light - haze) * clear
     balance = np.array(
-        [1 + severity * rng.uniform(-0.17, 0.17), 1, 1 + severity * rng.uniform(-0.17, 0.17)], np.float32
+        [1 + severity * rng.uniform(-0.14, 0.14), 1, 1 + severity * rng.uniform(-0.14, 0.14)], np.float32
     )
-    exposure = 2 ** (rng.uniform(-1.1, 0.9) * (0.35 + 0.65 * severity))
+    exposure = 2 ** (rng.uniform(-0.8, 0.6) * (0.35 + 0.65 * severity))
     rows, columns = np.ogrid[-1 : 1 : height * 1j, -1 : 1 : width * 1j]
     vignette = 1 - rng.uniform(0, 0.3) * (rows**2 + columns**2) / 2
     light = light * (balance * exposure) * vignette[..., None].astype(np.float32)
@@ -294,5 +294,5 @@ def spoil(rng: Random, light: np.ndarray, depth: np.ndarray) -> np.ndarray:
     picture = Image.fromarray(light.astype(np.uint8)).filter(ImageFilter.GaussianBlur(blur))
     light = np.asarray(picture, np.float32)
     sensor = np.random.default_rng(rng.getrandbits(32))
-    grain = sensor.standard_normal((height, width, 3), np.float32) * (1 + 14 * severity * rng.random())
+    grain = sensor.standard_normal((height, width, 3), np.float32) * (1 + 8 * severity * rng.random())
     return np.clip(light + grain, 0, 255)

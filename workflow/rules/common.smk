@@ -38,7 +38,14 @@ def of_run(paths):
 
 def settings(stage, wildcard="round"):
     """Settings of a stage as its one parameter, for the round (or other wildcard) of the job."""
-    return lambda wildcards: PLAN.settings(stage, getattr(wildcards, wildcard, ""))
+
+    def of_job(wildcards):
+        try:
+            return PLAN.settings(stage, getattr(wildcards, wildcard, ""))
+        except BadInput as error:
+            bad_input(error)
+
+    return of_job
 
 
 def rendered(wildcards):
@@ -58,12 +65,6 @@ def source_inputs(wildcards):
 
 def fused(wildcards):
     return {"previous": []} | of_run(PLAN.fused(wildcards.round))
-
-
-def results():
-    """What `snakemake` makes by default."""
-    figures = [f"figures/{name}.png" for name in ("overview", "progress")]
-    return of_run(["final/model.pt", *(["summary.csv", *figures] if "validation" in PLAN.domains else [])])
 
 
 onsuccess:

@@ -14,7 +14,13 @@ class Combine(Strict):
     """Combination has no settings."""
 
 
-def run(settings: Combine, pseudolabels: list[Path], predictions: list[Path], out: list[Path], made_by: dict) -> None:
+def run(
+    settings: Combine,
+    pseudolabels: tuple[Path, Path],
+    predictions: tuple[Path, Path],
+    out: tuple[Path, Path],
+    made_by: dict,
+) -> None:
     with ExitStack() as stack:
         labels = [stack.enter_context(store.open_hdf5(path, "pseudolabels")) for path in pseudolabels]
         confidences = [stack.enter_context(store.open_hdf5(path, "predictions")) for path in predictions]

@@ -11,9 +11,16 @@ from cotrain.pseudolabels import exchange
 from cotrain.settings import Exchange
 
 
-def run(settings: Exchange, pseudolabels: list[Path], thresholds: list[Path], out: list[Path], made_by: dict) -> None:
+def run(
+    settings: Exchange,
+    pseudolabels: tuple[Path, Path],
+    thresholds: tuple[Path, Path],
+    out: tuple[Path, Path],
+    made_by: dict,
+) -> None:
     """`out[i]` lists what model i will receive: images with the other model's pseudo-labels."""
     tables = [store.read_table(path, "thresholds") for path in thresholds]
+    _check_same_cycle(pseudolabels, thresholds, tables)
     for receiver, sender in ((0, 1), (1, 0)):
         with store.open_hdf5(pseudolabels[sender], "pseudolabels") as file:
             ids, confidence, class_confidence = (
@@ -22,9 +29,6 @@ def run(settings: Exchange, pseudolabels: list[Path], thresholds: list[Path], ou
                 file["class_confidence"][:],
             )
             class_fraction = file["class_pixels"][:] / np.prod(file["label"].shape[1:])
-        for table, path in zip(tables, thresholds, strict=True):
-            if len(table) != class_confidence.shape[1]:
-                raise BadInput(f"{path}: {len(table)} classes, the pseudo-labels have {class_confidence.shape[1]}")
         names = tables[sender]["name"]
         sent = exchange(
             ids,
@@ -43,3 +47,15 @@ def run(settings: Exchange, pseudolabels: list[Path], thresholds: list[Path], ou
             print(f"exchange: model {sender + 1} sends to model {receiver + 1}: {found}", file=sys.stderr)
         rows = [{"image_id": ids[i], "confidence": confidence[i], "reason": names[c]} for i, c in sent]
         store.write_table(out[receiver], "selected", rows, made_by)
+
+
+def _check_same_cycle(pseudolabels: tuple[Path, Path], thresholds: tuple[Path, Path], tables: list) -> None:
+    contents = []
+    for path in pseudolabels:
+        with store.open_hdf5(path, "pseudolabels") as file:
+            contents.append((store.image_ids(file), store.classes_of(file)))
+    if contents[0] != contents[1]:
+        raise BadInput(f"{pseudolabels[1]}: other images or classes than {pseudolabels[0]}; give files of one cycle")
+    for path, table in zip(thresholds, tables, strict=True):
+        if tuple(table["name"]) != contents[0][1]:
+            raise BadInput(f"{path}: other classes than {pseudolabels[0]}; give files of one cycle")

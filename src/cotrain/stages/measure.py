@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 
 from cotrain import datasets, metrics, store
+from cotrain.errors import BadInput
 from cotrain.progress import progress
 from cotrain.settings import Measure
 
@@ -13,6 +14,8 @@ def run(settings: Measure, pseudolabels: Path, out: Path, made_by: dict, images:
     classes = settings.labels.classes
     confusion = np.zeros((len(classes), len(classes)), np.int64)
     with store.open_hdf5(pseudolabels, "pseudolabels") as file:
+        if store.classes_of(file) != classes:
+            raise BadInput(f"{pseudolabels}: other classes than settings.labels; use the label set of its run")
         ids, pixels, size = store.image_ids(file), file["class_pixels"][:], file["label"].shape[1:]
         if images:
             truths = datasets.by_id(store.read_table(images, "index"), ids, images)["label"]

@@ -1,0 +1,156 @@
+"""Shared by the tests: small hand-made files, plain loops to compare with, and the command line as a function."""
+
+import json
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from cotrain import store
+from cotrain.pseudolabels import ImageStatistics
+
+PROJECT = Path(__file__).parents[1]
+SHARED_DATA = PROJECT.parent / "shared" / "data"
+VOID = 255
+CLASSES = ("road", "car", "sky")
+MADE_BY = {"stage": "test", "settings": {}, "inputs": {}, "code": "0"}
+
+
+# ---- random inputs and plain loops ------------------------------------------------------------------------------
+
+
+def random_maps(seed: int, count: int, height: int, width: int, classes: int) -> tuple[np.ndarray, np.ndarray]:
+    """Labels (N, H, W) uint8 with void and confidences (N, H, W) uint16; odd seeds have many equal confidences."""
+    rng = np.random.default_rng(seed)
+    label = rng.choice([*range(classes), VOID], size=(count, height, width)).astype(np.uint8)
+    levels = 6 if seed % 2 else 65536
+    confidence = (rng.integers(0, levels, label.shape) * (65535 // (levels - 1))).astype(np.uint16)
+    return label, confidence
+
+
+def histogram_of(label: np.ndarray, confidence: np.ndarray, classes: int) -> np.ndarray:
+    """(C, 65536) int64, counted pixel by pixel."""
+    histogram = np.zeros((classes, 65536), np.int64)
+    for c, value in zip(label.ravel().tolist(), confidence.ravel().tolist(), strict=True):
+        if c != VOID:
+            histogram[c, value] += 1
+    return histogram
+
+
+def statistics_of(label: np.ndarray, confidence: np.ndarray, classes: int) -> ImageStatistics:
+    """Mean confidences of one image, pixel by pixel."""
+    of_class = [[] for _ in range(classes)]
+    for c, value in zip(label.ravel().tolist(), confidence.ravel().tolist(), strict=True):
+        if c != VOID:
+            of_class[c].append(value / 65535)
+    every = [value for values in of_class for value in values]
+    means = [sum(values) / len(values) if values else float("nan") for values in of_class]
+    pixels = np.array([len(values) for values in of_class])
+    return ImageStatistics(sum(every) / len(every) if every else 0.0, np.array(means), pixels)
+
+
+# ---- files ------------------------------------------------------------------------------------------------------
+
+
+def write_predictions(path: Path, ids: list[str], label, confidence, classes=CLASSES) -> Path:
+    """A predictions file from label and confidence (N, H, W): the most probable class only."""
+    with store.create_hdf5(path, "predictions", classes, MADE_BY) as file:
+        store.write_strings(file, "image_id", ids)
+        file["label"], file["confidence"] = label[:, None], confidence[:, None]
+        file["histogram"] = histogram_of(label, confidence, len(classes))
+    return path
+
+
+def write_pseudolabels(path: Path, ids: list[str], label, confidence, classes=CLASSES, round="selftrain/01") -> Path:
+    rounds = [round] * len(ids)
+    with store.create_pseudolabels(path, classes, ids, rounds, label.shape[1:], MADE_BY) as write:
+        for i in range(len(ids)):
+            write(i, label[i], statistics_of(label[i], confidence[i], len(classes)))
+    return path
+
+
+def write_thresholds(path: Path, thresholds, names=CLASSES) -> Path:
+    rows = [
+        {"class": c, "name": name, "pixels": 9, "portion": 0.5, "threshold": threshold}
+        for c, (name, threshold) in enumerate(zip(names, thresholds, strict=True))
+    ]
+    store.write_table(path, "thresholds", rows, MADE_BY)
+    return path
+
+
+def write_selected(path: Path, ids: list[str]) -> Path:
+    rows = [{"image_id": i, "confidence": 0.5, "reason": "rank 1"} for i in ids]
+    store.write_table(path, "selected", rows, MADE_BY)
+    return path
+
+
+def write_index(path: Path, images: dict[str, np.ndarray], labels: dict[str, np.ndarray] | None = None) -> Path:
+    """Images (and labels) as PNG files beside `path`, and their index table."""
+    rows = []
+    for i, image in images.items():
+        row = {"image_id": i, "image": str(save(path.parent / "images" / f"{i}.png", image)), "label": ""}
+        if labels:
+            row["label"] = str(save(path.parent / "labels" / f"{i}.png", labels[i]))
+        rows.append(row | {"height": image.shape[0], "width": image.shape[1]})
+    store.write_table(path, "index", rows, MADE_BY)
+    return path
+
+
+def save(path: Path, array: np.ndarray) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.fromarray(array).save(path)
+    return path
+
+
+def read_pseudolabels(path: Path) -> dict[str, np.ndarray]:
+    """All datasets of a pseudo-label file."""
+    with store.open_hdf5(path, "pseudolabels") as file:
+        texts = {name: np.array(file[name].asstr()[:], dtype=object) for name in ("image_id", "round")}
+        return texts | {name: file[name][:] for name in file if name not in texts}
+
+
+# ---- the command line -------------------------------------------------------------------------------------------
+
+
+class Result(NamedTuple):
+    code: int
+    out: str
+    err: str
+
+
+@pytest.fixture
+def cotrain(capsys):
+    """`cotrain(stage, settings, flag=path or paths, …)` runs the command in this process."""
+    from cotrain.cli import main
+
+    def call(stage: str, settings: dict | None = None, **paths) -> Result:
+        arguments = [stage]
+        for flag, value in paths.items():
+            arguments += [f"--{flag}", *map(str, value if isinstance(value, list) else [value])]
+        if settings is not None:
+            arguments += ["--settings", json.dumps(settings)]
+        capsys.readouterr()
+        return Result(main(arguments), *capsys.readouterr())
+
+    return call
+
+
+@pytest.fixture
+def refused(cotrain, tmp_path):
+    """Like `cotrain`, for input at fault: exit code 2, `error: …` lines alone, and no file touched. Gives the lines."""
+
+    def files() -> dict[Path, bytes]:
+        return {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
+
+    def call(*arguments, **paths) -> str:
+        before = files()
+        result = cotrain(*arguments, **paths)
+        assert result.code == 2
+        assert result.out == ""
+        assert result.err and all(line.startswith("error: ") for line in result.err.splitlines()), result.err
+        assert files() == before
+        return result.err
+
+    return call

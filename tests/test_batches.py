@@ -1,0 +1,320 @@
+"""What is in a batch: shares, pairing, collage, void and caching, with sets of images that live in memory."""
+
+import numpy as np
+import pytest
+import torch
+from conftest import VOID, random_maps, write_index, write_pseudolabels
+
+from cotrain import batches, color, store
+from cotrain.errors import BadInput
+from cotrain.settings import Augmentation
+
+SIZE = (16, 24)
+THRESHOLDS = np.array([0.9, 0.5, 0.7])
+
+
+class Memory:
+    """A set of images whose pixels all hold the image's own number, with labels to choose."""
+
+    def __init__(self, labels: np.ndarray, first: int = 0):
+        self.labels, self.first, self.loaded = labels, first, []
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def load(self, i: int) -> batches.Pair:
+        self.loaded.append(i)
+        return np.full((*self.labels[i].shape, 3), self.first + i, np.uint8), self.labels[i]
+
+
+def memory(count: int, first: int = 0, seed: int = 0) -> Memory:
+    return Memory(random_maps(seed, count, *SIZE, classes=3)[0], first)
+
+
+def augmentation(size=SIZE, **settings):
+    return batches.augmentation(Augmentation(**{"crop": SIZE, "zoom": (1, 1), "flip": 0} | settings), size)
+
+
+IDENTITY = [augmentation(), augmentation()]
+
+
+def make(source, target=None, augment=IDENTITY, **options) -> batches.Batches:
+    defaults = {"steps": 50, "batch": 4, "target_share": 0.75, "collage": None, "seed": 1}
+    return batches.Batches(source, target, augment, **defaults | options)
+
+
+def numbers(images: torch.Tensor) -> list[int]:
+    """Which image each item of a batch is."""
+    assert (images == images[:, :1, :1, :1]).all()
+    return images[:, 0, 0, 0].tolist()
+
+
+# ---- composition ------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("share", "batch", "expected"), [(0.75, 4, 3), (0.5, 8, 4), (0, 4, 0), (1, 4, 4), (0.7, 10, 7), (0.29, 100, 29)]
+)
+def test_share_of_target_images_in_a_batch(share, batch, expected):
+    images, labels = make(memory(5), memory(5, first=100), target_share=share, batch=batch)[3]
+    assert images.shape == (batch, 3, *SIZE) and labels.shape == (batch, *SIZE)
+    assert images.dtype == labels.dtype == torch.uint8
+    assert sum(n >= 100 for n in numbers(images)) == expected
+
+
+def test_without_target_a_batch_is_all_source():
+    images, _ = make(memory(5), None)[0]
+    assert len(images) == 4 and max(numbers(images)) < 5
+
+
+def test_image_and_label_stay_together():
+    source, target = memory(6), memory(6, first=100, seed=2)
+    for step in range(10):
+        for number, label in zip(*(numbers(x) if x.ndim == 4 else x for x in make(source, target)[step]), strict=True):
+            expected = source.labels[number] if number < 100 else target.labels[number - 100]
+            assert np.array_equal(label, expected)
+
+
+def test_every_image_is_seen_once_per_epoch():
+    data = make(memory(6), memory(9, first=100), batch=4)
+    seen = [n for step in range(18) for n in numbers(data[step][0])]  # 18 source and 54 target places
+    counts = np.bincount(seen, minlength=109)
+    assert (counts[:6] == 3).all() and (counts[100:] == 6).all()
+
+
+def test_batch_is_a_function_of_seed_and_step_alone():
+    augment = [augmentation(zoom=(0.5, 2), flip=0.5, jitter=0.5)] * 2
+
+    def data(seed):
+        return make(memory(7), memory(7, first=100), augment, collage=batches.Collage(THRESHOLDS, 0.5), seed=seed)
+
+    one, other = data(1), data(1)
+    forward = [one[step] for step in range(6)]
+    torch.rand(7)  # neither the state of torch's generator matters …
+    backward = [other[step] for step in reversed(range(6))][::-1]
+    for (images, labels), (images_again, labels_again) in zip(forward, backward, strict=True):
+        assert torch.equal(images, images_again) and torch.equal(labels, labels_again)
+    assert not torch.equal(data(2)[0][0], forward[0][0])
+    assert not torch.equal(forward[1][0], forward[0][0])
+
+
+def test_an_image_is_augmented_anew_at_each_place_of_each_step():
+    image = memory(1)
+    data = make(image, augment=[augmentation(zoom=(0.5, 2))] * 2, batch=3)
+    seen = {tuple(label.ravel().tolist()) for step in range(5) for label in data[step][1]}
+    assert len(seen) == 15
+
+
+def test_batch_leaves_torchs_generator_as_it_was():
+    torch.manual_seed(3)
+    expected = torch.rand(3)
+    torch.manual_seed(3)
+    _ = make(memory(3), augment=[augmentation(flip=0.5)] * 2)[0]
+    assert torch.equal(torch.rand(3), expected)
+
+
+def test_workers_give_the_batches_of_one_process():
+    data = make(memory(7), memory(7, first=100), steps=4)
+    loader = torch.utils.data.DataLoader(data, batch_size=None, num_workers=2)
+    for step, (images, labels) in enumerate(loader):
+        assert torch.equal(images, data[step][0]) and torch.equal(labels, data[step][1])
+    assert step == 3
+
+
+def test_source_images_are_picked_by_the_given_sampler():
+    images, _ = make(memory(9), pick_source=lambda position, count, seed: position % 2 + 3)[1]
+    assert numbers(images) == [3, 4, 3, 4]
+
+
+# ---- collage ----------------------------------------------------------------------------------------------------
+
+
+def test_collage_is_pasted_on_target_images_only_and_equals_a_loop_over_pixels():
+    source, target = memory(5), memory(6, first=100, seed=1)
+    plain = make(source, target, batch=4)
+    pasted = make(source, target, batch=4, collage=batches.Collage(THRESHOLDS, 0.7))
+    for step in range(8):
+        (before, before_label), (after, after_label) = plain[step], pasted[step]
+        assert torch.equal(before[0], after[0]) and torch.equal(before_label[0], after_label[0])  # source
+        for j in (1, 2, 3):
+            from_source = [n for n in after[j].unique().tolist() if n < 100]
+            assert len(from_source) == 1  # one source image, which the loop below pastes itself
+            label = source.labels[from_source[0]]
+            classes = sorted(set(label.ravel().tolist()) - {VOID}, key=lambda c: THRESHOLDS[c])
+            classes = classes[: max(1, int(0.7 * len(classes) + 1e-9))]
+            for y, x in np.ndindex(SIZE):
+                paste = label[y, x] in classes
+                assert after_label[j, y, x] == (label[y, x] if paste else before_label[j, y, x])
+                assert after[j, 0, y, x] == (from_source[0] if paste else before[j, 0, y, x])
+
+
+def test_each_target_image_gets_a_source_image_and_all_of_them_get_their_turn():
+    source = Memory(np.ones((9, *SIZE), np.uint8))
+    target = Memory(np.zeros((5, *SIZE), np.uint8), first=100)
+    data = make(source, target, collage=batches.Collage(THRESHOLDS, 0.5), batch=4)
+    pasted = [n for step in range(9) for n in numbers(data[step][0][1:])]  # 27 places, 9 source images
+    assert np.bincount(pasted).tolist() == [3] * 9
+
+
+def test_least_confident_class_is_pasted_and_the_thresholds_decide_which():
+    halves = np.zeros((1, *SIZE), np.uint8)
+    halves[:, :, 12:] = 1
+    target = Memory(np.full((1, *SIZE), 2, np.uint8), first=100)
+    for thresholds, expected in (([0.9, 0.5, 0.7], [2, 1]), ([0.5, 0.9, 0.7], [0, 2])):
+        collage = batches.Collage(np.array(thresholds), 0.5)
+        _, labels = make(Memory(halves), target, target_share=1, batch=1, collage=collage)[0]
+        assert [labels[0, 0, 0].item(), labels[0, 0, -1].item()] == expected
+
+
+def test_void_of_the_source_is_never_pasted():
+    label = np.full((1, *SIZE), VOID, np.uint8)
+    label[0, :4] = 1
+    target = Memory(np.zeros((1, *SIZE), np.uint8), first=100)
+    images, labels = make(Memory(label), target, target_share=1, batch=1, collage=batches.Collage(THRESHOLDS, 1))[0]
+    assert (labels[0, :4] == 1).all() and (labels[0, 4:] == 0).all()
+    assert (images[0, :, :4] == 0).all() and (images[0, :, 4:] == 100).all()
+
+
+# ---- augmentation -----------------------------------------------------------------------------------------------
+
+
+def test_beyond_the_image_there_is_void_which_is_not_pasted():
+    """Zoomed to a half, an image fills a quarter of the crop; the rest is padding."""
+    small = augmentation(zoom=(0.5, 0.5))
+    source, target = Memory(np.ones((1, *SIZE), np.uint8), 9), Memory(np.zeros((1, *SIZE), np.uint8), 100)
+    (image,), (label,) = make(source, augment=[small, small], batch=1)[0]
+    assert (label == VOID).float().mean() == 0.75 and set(label.unique().tolist()) == {1, VOID}
+    assert (image[:, label == VOID] == 0).all() and (image[:, label == 1] == 9).all()
+    collage = batches.Collage(THRESHOLDS, 1)
+    options = {"target_share": 1, "batch": 1, "collage": collage}
+    (image,), (label,) = make(source, target, [small, IDENTITY[1]], **options)[0]
+    assert (label == 1).float().mean() == 0.25 and (label == 0).float().mean() == 0.75
+    assert (image[:, label == 0] == 100).all() and (image[:, label == 1] == 9).all()
+
+
+def test_image_and_label_are_zoomed_cropped_and_flipped_together():
+    rng = np.random.default_rng(0)
+    blocks = rng.integers(0, 3, (4, 6)).astype(np.uint8).repeat(8, axis=0).repeat(8, axis=1)  # 32 × 48
+    image = (blocks * 100)[..., None].repeat(3, axis=2)
+    augment = augmentation(size=(32, 48), zoom=(0.75, 1.5), flip=0.5)
+    torch.manual_seed(0)
+    for _ in range(20):
+        cropped, label = augment((image, blocks))
+        assert cropped.shape == (3, *SIZE) and label.shape == SIZE
+        assert set(label.unique().tolist()) <= {0, 1, 2, VOID}
+        agree = (cropped[0].float() / 100).round() == torch.where(label == VOID, 0, label)
+        assert agree.float().mean() > 0.85  # all but the blurred borders of blocks
+
+
+def test_flip_mirrors_image_and_label():
+    pair = np.arange(16 * 24 * 3).reshape(*SIZE, 3).astype(np.uint8), random_maps(1, 1, *SIZE, classes=3)[0][0]
+    image, label = augmentation(flip=1)(pair)
+    assert np.array_equal(image.permute(1, 2, 0), pair[0][:, ::-1]) and np.array_equal(label, pair[1][:, ::-1])
+
+
+def test_augmentation_leaves_the_loaded_image_as_it_was():
+    """Cached images are handed out again and again."""
+    images = batches.Cached(memory(2), 100)
+    before = [array.copy() for array in images.load(0)]
+    augment = [augmentation(zoom=(0.5, 2), flip=1, jitter=1)] * 2
+    data = make(images, images, augment, collage=batches.Collage(THRESHOLDS, 1))
+    for step in range(5):
+        _ = data[step]
+    for array, expected in zip(images.load(0), before, strict=True):
+        assert np.array_equal(array, expected)
+
+
+# ---- sets of images ---------------------------------------------------------------------------------------------
+
+
+def test_cache_returns_the_same_arrays_and_decodes_once():
+    images = memory(4)
+    cached = batches.Cached(images, 100)
+    for i in (0, 3, 0, 3, 0):
+        image, label = cached.load(i)
+        assert (image == i).all() and np.array_equal(label, images.labels[i])
+    assert images.loaded == [0, 3] and len(cached) == 4
+
+
+def test_cache_keeps_no_more_than_its_limit():
+    """An image and its label take 4 bytes a pixel: 600 × 600 pixels are 1.44 MB."""
+    images = Memory(np.zeros((5, 600, 600), np.uint8))
+    cached = batches.Cached(images, 3)
+    for _ in range(2):
+        for i in range(5):
+            assert (cached.load(i)[0] == i).all()
+    assert images.loaded == [0, 1, 2, 3, 4, 2, 3, 4]
+    kept = sum(array.nbytes for pair in cached.kept.values() for array in pair)
+    assert kept <= 3_000_000
+
+
+def test_cache_without_memory_keeps_nothing():
+    images = memory(2)
+    cached = batches.Cached(images, 0)
+    assert [int(cached.load(0)[0][0, 0, 0]) for _ in range(3)] == [0, 0, 0]
+    assert images.loaded == [0, 0, 0]
+
+
+def pixels(seed: int, size=SIZE) -> np.ndarray:
+    return np.random.default_rng(seed).integers(60, 200, (*size, 3)).astype(np.uint8)
+
+
+@pytest.fixture
+def pseudolabelled(tmp_path):
+    """Five target images in an index, and pseudo-labels for four of them in another order; "c" has none."""
+    label, confidence = random_maps(0, 4, *SIZE, classes=3)
+    label[1] = VOID
+    index = write_index(tmp_path / "target.csv", {i: pixels(n) for n, i in enumerate("abcde")})
+    return write_pseudolabels(tmp_path / "labels.h5", ["e", "c", "a", "b"], label, confidence), index, label
+
+
+def test_images_without_pseudolabels_are_left_out(pseudolabelled):
+    path, index, label = pseudolabelled
+    images = batches.PseudolabelledImages(path, index)
+    assert len(images) == 3
+    for i, (image, expected) in enumerate(((4, label[0]), (0, label[2]), (1, label[3]))):
+        found, found_label = images.load(i)
+        assert np.array_equal(found, pixels(image)) and np.array_equal(found_label, expected)
+
+
+def test_no_pseudolabel_at_all_is_an_error_that_says_what_to_do(tmp_path):
+    index = write_index(tmp_path / "target.csv", {"a": pixels(0)})
+    empty = np.full((1, *SIZE), VOID, np.uint8)
+    path = write_pseudolabels(tmp_path / "labels.h5", ["a"], empty, np.zeros_like(empty, np.uint16))
+    with pytest.raises(BadInput, match=r"labels\.h5: no image has a pseudo-label; lower confidence_min"):
+        batches.PseudolabelledImages(path, index)
+
+
+def test_pseudolabels_of_another_target_set_are_refused(pseudolabelled, tmp_path):
+    other = write_index(tmp_path / "other.csv", {"e": pixels(0), "b": pixels(1)})
+    with pytest.raises(BadInput, match=r"other\.csv: image a is not in it"):
+        batches.PseudolabelledImages(pseudolabelled[0], other)
+
+
+def test_labelled_images_are_read_at_the_working_size_and_mapped_to_classes(tmp_path):
+    raw = np.array([[7, 9], [9, 0]], np.uint8).repeat(32, axis=0).repeat(48, axis=1)
+    index = write_index(tmp_path / "source.csv", {"a": pixels(0, (64, 96))}, {"a": raw})
+    image, label = batches.LabelledImages(index, {7: 1, 9: 0, 0: VOID}, SIZE).load(0)
+    assert image.shape == (*SIZE, 3) and label.shape == SIZE
+    assert [label[0, 0], label[0, -1], label[-1, 0], label[-1, -1]] == [1, 0, 0, VOID]
+
+
+def test_labelled_images_take_the_colours_of_their_own_row(tmp_path):
+    images = {i: pixels(n) for n, i in enumerate("ab")}
+    index = write_index(tmp_path / "source.csv", images, {i: np.zeros(SIZE, np.uint8) for i in images})
+    target = color.lab_statistics((pixels(7) * 0.3 + 90).astype(np.uint8))
+    rows = []
+    for i in "ba":  # another order than the index
+        moments = np.concatenate([color.lab_statistics(images[i]), target])
+        names = list(store.TABLES["color"])
+        rows.append({"image_id": i, "target_id": "t"} | dict(zip(names[2:], moments, strict=True)))
+    store.write_table(tmp_path / "color.csv", "color", rows, {})
+    aligned = batches.LabelledImages(index, {0: 0}, SIZE, tmp_path / "color.csv")
+    for n, i in enumerate("ab"):
+        np.testing.assert_allclose(color.lab_statistics(aligned.load(n)[0]), target, atol=0.7, err_msg=i)
+
+
+def test_source_images_without_labels_are_refused(tmp_path):
+    index = write_index(tmp_path / "source.csv", {"a": pixels(0)})
+    with pytest.raises(BadInput, match=r"source\.csv: it lists images without labels"):
+        batches.LabelledImages(index, {0: 0}, SIZE)

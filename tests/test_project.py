@@ -1,0 +1,46 @@
+"""The project's files agree with each other."""
+
+import yaml
+from conftest import PROJECT
+
+from cotrain.config import Config
+
+
+def test_conda_and_pip_pin_the_same_versions():
+    lines = (PROJECT / "envs/requirements.txt").read_text().splitlines()
+    pins = {line for line in lines if line and not line.startswith("#")}
+    conda = yaml.safe_load((PROJECT / "envs/environment.yaml").read_text())
+    assert set(conda["dependencies"][-1]["pip"]) == pins
+
+
+def leaves(kind, prefix="") -> set[str]:
+    """Dotted keys of a config class; a section that may be null counts by its keys."""
+    found = set()
+    for name, field in kind.model_fields.items():
+        kinds = [
+            k for k in (field.annotation, *getattr(field.annotation, "__args__", ())) if hasattr(k, "model_fields")
+        ]
+        key = f"{prefix}{field.alias or name}"
+        found |= leaves(kinds[0], f"{key}.") if kinds else {key}
+    return found
+
+
+def test_config_yaml_has_every_key():
+    def flat(data, prefix=""):
+        return {
+            key
+            for name, value in data.items()
+            for key in (flat(value, f"{prefix}{name}.") if isinstance(value, dict) and value else {f"{prefix}{name}"})
+        }
+
+    assert flat(yaml.safe_load((PROJECT / "config.yaml").read_text())) == leaves(Config)
+
+
+def test_every_line_of_config_yaml_with_a_value_is_explained_once():
+    """Each key has a comment at its first occurrence."""
+    seen = {}
+    for line in (PROJECT / "config.yaml").read_text().splitlines():
+        key = line.split("#")[0].strip().rstrip(":").split(":")[0]
+        if ": " in line.split("#")[0]:
+            seen.setdefault(key, "#" in line)
+    assert [key for key, explained in seen.items() if not explained and key not in ("policy",)] == []

@@ -1,0 +1,343 @@
+"""Files are whole or absent, the same for the same content, checked when read, and know what made them."""
+
+import time
+
+import h5py
+import numpy as np
+import pytest
+from conftest import CLASSES, MADE_BY, random_maps, read_pseudolabels, save, write_pseudolabels, write_thresholds
+
+from cotrain import store
+from cotrain.errors import BadInput
+
+IDS = ["city/b", "city/a", "Zürich/ä 1"]
+INDEX = "image_id,image,label,height,width\n"
+
+
+@pytest.fixture
+def labels(tmp_path):
+    return write_pseudolabels(tmp_path / "labels.h5", IDS, *random_maps(0, 3, 8, 12, classes=3))
+
+
+def files(folder) -> list[str]:
+    return sorted(path.name for path in folder.iterdir())
+
+
+# ---- whole files ------------------------------------------------------------------------------------------------
+
+
+def test_file_appears_at_the_end_only(tmp_path):
+    with store.replacing(tmp_path / "new" / "file") as temporary:
+        temporary.write_text("whole")
+        assert temporary.parent == tmp_path / "new"  # os.replace is atomic within a file system
+        assert not (tmp_path / "new" / "file").exists()
+    assert files(tmp_path / "new") == ["file"] and (tmp_path / "new" / "file").read_text() == "whole"
+
+
+def test_error_leaves_neither_file_nor_temporary(tmp_path):
+    with pytest.raises(RuntimeError), store.replacing(tmp_path / "file") as temporary:
+        temporary.write_text("half")
+        raise RuntimeError
+    assert files(tmp_path) == []
+
+
+def test_error_leaves_an_existing_file_as_it_was(tmp_path):
+    (tmp_path / "file").write_text("old")
+    with pytest.raises(KeyboardInterrupt), store.replacing(tmp_path / "file") as temporary:
+        temporary.write_text("half")
+        raise KeyboardInterrupt
+    assert files(tmp_path) == ["file"] and (tmp_path / "file").read_text() == "old"
+
+
+def test_error_while_a_folder_is_written_leaves_nothing(tmp_path):
+    with pytest.raises(RuntimeError), store.replacing(tmp_path / "folder") as temporary:
+        temporary.mkdir()
+        (temporary / "half").write_text("half")
+        raise RuntimeError
+    assert files(tmp_path) == []
+
+
+def test_folder_is_replaced_whole(tmp_path):
+    for name in ("first", "second"):
+        with store.replacing(tmp_path / "folder") as temporary:
+            temporary.mkdir()
+            (temporary / name).write_text(name)
+        store.write_sidecar(tmp_path / "folder", {"stage": "render"})
+    assert files(tmp_path / "folder") == ["second"]
+
+
+def test_folder_of_a_person_is_not_replaced(tmp_path):
+    (tmp_path / "photographs").mkdir()
+    (tmp_path / "photographs" / "precious").write_text("1")
+    with pytest.raises(BadInput, match="photographs"), store.replacing(tmp_path / "photographs") as temporary:
+        temporary.mkdir()
+    assert files(tmp_path) == ["photographs"] and files(tmp_path / "photographs") == ["precious"]
+
+
+def test_folder_is_not_replaced_by_a_file(tmp_path):
+    """`cotrain draw --out results` must not delete the folder of that name."""
+    (tmp_path / "results").mkdir()
+    (tmp_path / "results" / "precious").write_text("model")
+    with pytest.raises(BadInput, match="results"):
+        store.write_bytes(tmp_path / "results", b"table")
+    assert (tmp_path / "results" / "precious").read_text() == "model" and files(tmp_path) == ["results"]
+
+
+def test_error_inside_an_hdf5_file_leaves_nothing(tmp_path):
+    label = np.zeros((2, 2), np.uint8)
+    with (
+        pytest.raises(RuntimeError),
+        store.create_pseudolabels(tmp_path / "labels.h5", CLASSES, IDS, IDS, (2, 2), MADE_BY) as write,
+    ):
+        write(0, label, store.ImageStatistics(0.5, np.zeros(3), np.zeros(3, int)))
+        raise RuntimeError
+    assert files(tmp_path) == []
+
+
+def test_place_that_cannot_be_written_is_named(tmp_path):
+    (tmp_path / "file").write_text("in the way")
+    with pytest.raises(BadInput, match=r"file/table\.csv: cannot be written"):
+        store.write_bytes(tmp_path / "file" / "table.csv", b"x")
+
+
+# ---- same content, same bytes -----------------------------------------------------------------------------------
+
+
+def test_same_content_gives_the_same_bytes_a_second_later(tmp_path):
+    label, confidence = random_maps(0, 3, 8, 12, classes=3)
+    for name in ("a", "b"):
+        write_pseudolabels(tmp_path / name / "labels.h5", IDS, label, confidence)
+        write_thresholds(tmp_path / name / "thresholds.csv", [0.1, 1 / 3, 0.9])
+        store.write_json(tmp_path / name / "metrics.json", "metrics", {"miou": 1 / 3}, MADE_BY)
+        time.sleep(1.1)  # time stamps of HDF5 count seconds
+    for path in (tmp_path / "a").iterdir():
+        assert path.read_bytes() == (tmp_path / "b" / path.name).read_bytes(), path.name
+
+
+def test_pseudolabels_come_back_as_written(labels):
+    label, _ = random_maps(0, 3, 8, 12, classes=3)
+    found = read_pseudolabels(labels)
+    assert found["image_id"].tolist() == IDS and found["round"].tolist() == ["selftrain/01"] * 3
+    assert np.array_equal(found["label"], label)
+    types = {name: (array.dtype, array.shape) for name, array in found.items() if array.dtype != object}
+    assert types == {
+        "label": (np.uint8, (3, 8, 12)),
+        "confidence": (np.float32, (3,)),
+        "class_confidence": (np.float32, (3, 3)),
+        "class_pixels": (np.int64, (3, 3)),
+    }
+    with h5py.File(labels) as file:
+        assert file["label"].chunks == (1, 8, 12)  # any image reads alone
+
+
+def test_file_of_no_images_can_be_written_and_read(tmp_path):
+    """What is left when no image has a pseudo-label."""
+    none = np.zeros((0, 8, 12), np.uint8)
+    found = read_pseudolabels(write_pseudolabels(tmp_path / "labels.h5", [], none, none))
+    assert found["label"].shape == (0, 8, 12) and found["class_pixels"].shape == (0, 3)
+
+
+# ---- HDF5 at fault ----------------------------------------------------------------------------------------------
+
+
+def opened(path, kind="pseudolabels") -> None:
+    with store.open_hdf5(path, kind) as file:
+        for name in ("label", "image_id", "confidence"):
+            _ = file[name][:]
+
+
+def test_missing_hdf5_file(tmp_path):
+    with pytest.raises(BadInput, match=r"none\.h5: no such file"):
+        opened(tmp_path / "none.h5")
+
+
+def test_hdf5_of_another_stage(labels):
+    with pytest.raises(BadInput, match=r"labels\.h5: its format is cotrain-pseudolabels, expected cotrain-predictions"):
+        opened(labels, "predictions")
+
+
+def test_hdf5_of_another_program(tmp_path):
+    with h5py.File(tmp_path / "foreign.h5", "w") as file:
+        file["label"] = np.zeros(3)
+    for kind in ("pseudolabels", None):
+        with pytest.raises(BadInput, match=r"foreign\.h5: .*format"):
+            opened(tmp_path / "foreign.h5", kind)
+
+
+def test_hdf5_of_a_later_version(labels):
+    with h5py.File(labels, "a") as file:
+        file.attrs["version"] = 2
+    with pytest.raises(BadInput, match=r"labels\.h5: format version 2, this code reads 1"):
+        opened(labels)
+
+
+def test_text_file_named_h5(tmp_path):
+    (tmp_path / "text.h5").write_text("hello")
+    with pytest.raises(BadInput, match=r"text\.h5: not a whole HDF5 file"):
+        opened(tmp_path / "text.h5")
+
+
+@pytest.mark.parametrize("share", [0, 0.1, 0.5, 0.9, 0.999])
+def test_truncated_hdf5_file(labels, share):
+    whole = labels.read_bytes()
+    labels.write_bytes(whole[: int(share * len(whole))])
+    with pytest.raises(BadInput, match=r"labels\.h5: "):
+        opened(labels)
+
+
+def test_damaged_map_in_an_hdf5_file(tmp_path):
+    label, confidence = random_maps(0, 1, 64, 64, classes=3)
+    path = write_pseudolabels(tmp_path / "labels.h5", ["a"], label, confidence)
+    with h5py.File(path) as file:
+        chunk = file["label"].id.get_chunk_info(0)
+    data = bytearray(path.read_bytes())
+    data[chunk.byte_offset : chunk.byte_offset + chunk.size] = bytes(chunk.size)
+    path.write_bytes(data)
+    with pytest.raises(BadInput, match=r"labels\.h5: damaged"):
+        opened(path)
+
+
+def test_hdf5_without_a_dataset_it_should_have(labels):
+    with h5py.File(labels, "a") as file:
+        del file["confidence"]
+    with pytest.raises(BadInput, match=r"labels\.h5: damaged .*confidence"):
+        opened(labels)
+
+
+# ---- tables -----------------------------------------------------------------------------------------------------
+
+
+def read(tmp_path, text: str | bytes, kind: str = "index"):
+    path = tmp_path / "table.csv"
+    path.write_bytes(text if isinstance(text, bytes) else text.encode())
+    return store.read_table(path, kind)
+
+
+def test_table_comes_back_as_written_and_text_stays_text(tmp_path):
+    rows = [
+        {"image_id": "00042", "image": "/data/a,b.png", "label": "", "height": 4, "width": 6},
+        {"image_id": "NA", "image": 'quoted "c".png', "label": "1.50", "height": 5, "width": 7},
+    ]
+    store.write_table(tmp_path / "index.csv", "index", rows, MADE_BY)
+    assert store.read_table(tmp_path / "index.csv", "index").to_dict("records") == rows
+
+
+def test_threshold_comes_back_exactly(tmp_path):
+    thresholds = [1 / 3, 32768 / 65535, 0.1 + 0.2]
+    table = store.read_table(write_thresholds(tmp_path / "thresholds.csv", thresholds), "thresholds")
+    assert table["threshold"].tolist() == thresholds
+
+
+def test_table_of_no_rows_keeps_its_columns(tmp_path):
+    store.write_table(tmp_path / "selected.csv", "selected", [], MADE_BY)
+    table = store.read_table(tmp_path / "selected.csv", "selected")
+    assert len(table) == 0 and list(table) == ["image_id", "confidence", "reason"]
+
+
+def test_missing_column_is_named(tmp_path):
+    with pytest.raises(BadInput, match=r"table\.csv: column height is missing; a index table has image_id, image"):
+        read(tmp_path, "image_id,image,label,width\na,a.png,,3\n")
+
+
+def test_id_that_occurs_twice_is_named(tmp_path):
+    with pytest.raises(BadInput, match=r"table\.csv: image_id b occurs twice"):
+        read(tmp_path, INDEX + "a,a.png,,1,1\nb,b.png,,1,1\nb,c.png,,1,1\n")
+
+
+@pytest.mark.parametrize("value", ["tall", "", "1.5", "nan"])
+def test_wrong_value_in_a_column_of_integers_is_an_error(tmp_path, value):
+    with pytest.raises(BadInput, match=r"table\.csv: column height must hold only int"):
+        read(tmp_path, INDEX + f"a,a.png,,{value},3\n")
+
+
+@pytest.mark.parametrize("value", ["high", "", "nan"])
+def test_wrong_value_in_a_column_of_numbers_is_an_error(tmp_path, value):
+    with pytest.raises(BadInput, match=r"table\.csv: column threshold must hold only float"):
+        read(tmp_path, f"class,name,pixels,portion,threshold\n0,road,5,0.5,{value}\n", "thresholds")
+
+
+@pytest.mark.parametrize("content", [b"", b"\x89PNG\r\n\x1a\n\xff\xfe\x00", b'image_id,image\n"a\n', b"\x00" * 50])
+def test_file_that_is_no_table(tmp_path, content):
+    with pytest.raises(BadInput, match=r"table\.csv: "):
+        read(tmp_path, content)
+
+
+def test_missing_table_and_folder_in_its_place(tmp_path):
+    with pytest.raises(BadInput, match=r"none\.csv: no such file"):
+        store.read_table(tmp_path / "none.csv", "index")
+    with pytest.raises(BadInput, match="not a CSV table"):
+        store.read_table(tmp_path, "index")
+
+
+def test_json_of_another_kind_or_none_at_all(tmp_path):
+    store.write_json(tmp_path / "measure.json", "measure", {}, MADE_BY)
+    with pytest.raises(BadInput, match=r"measure\.json: not a cotrain-metrics file"):
+        store.read_json(tmp_path / "measure.json", "metrics")
+    for text in ("{", "[1]", "\xff"):
+        (tmp_path / "other.json").write_text(text, encoding="latin-1")
+        with pytest.raises(BadInput, match=r"other\.json: not"):
+            store.read_json(tmp_path / "other.json", "metrics")
+
+
+# ---- provenance -------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def made_by(tmp_path):
+    source = tmp_path / "input.csv"
+    source.write_text("a\n")
+    return store.provenance("draw", {"count": 3}, {"index": [source]})
+
+
+def test_provenance_holds_stage_settings_hashed_inputs_and_code_version(made_by, tmp_path):
+    assert made_by["stage"] == "draw" and made_by["settings"] == {"count": 3} and made_by["code"]
+    digest = "87428fc522803d31065e7bce3cf03fe475096631e5e07bbd7a0fde60c4cf25c7"  # printf 'a\n' | sha256sum
+    assert made_by["inputs"] == {"index": [{"path": str(tmp_path / "input.csv"), "sha256": digest}]}
+
+
+def test_provenance_comes_back_from_every_kind_of_file(made_by, tmp_path):
+    store.write_table(tmp_path / "table.csv", "selected", [], made_by)
+    store.write_json(tmp_path / "metrics.json", "metrics", {}, made_by)
+    with store.create_hdf5(tmp_path / "labels.h5", "pseudolabels", CLASSES, made_by):
+        pass
+    save(tmp_path / "scenes" / "a.png", np.zeros((2, 2), np.uint8))
+    store.write_sidecar(tmp_path / "scenes", made_by)
+    for name in ("table.csv", "metrics.json", "labels.h5", "scenes"):
+        assert store.read_provenance(tmp_path / name) == made_by
+
+
+def test_table_changed_by_hand_is_noticed(made_by, tmp_path):
+    store.write_table(tmp_path / "table.csv", "selected", [], made_by)
+    with (tmp_path / "table.csv").open("a") as file:
+        file.write("a,0.5,by hand\n")
+    with pytest.raises(BadInput, match=r"table\.csv: it was changed after it was made"):
+        store.read_provenance(tmp_path / "table.csv")
+
+
+@pytest.mark.parametrize("change", ["rename", "edit", "add"])
+def test_folder_changed_by_hand_is_noticed(made_by, tmp_path, change):
+    folder = tmp_path / "scenes"
+    save(folder / "a.png", np.zeros((2, 2), np.uint8))
+    store.write_sidecar(folder, made_by)
+    if change == "rename":
+        (folder / "a.png").rename(folder / "b.png")
+    else:
+        save(folder / ("a.png" if change == "edit" else "b.png"), np.ones((2, 2), np.uint8))
+    with pytest.raises(BadInput, match="scenes: it was changed"):
+        store.read_provenance(folder)
+
+
+def test_files_of_others_have_no_provenance(tmp_path):
+    (tmp_path / "table.csv").write_text("a\n")
+    (tmp_path / "list.json").write_text("[1, 2]")
+    for name, message in (("table.csv", "nothing is known"), ("list.json", ""), ("none.csv", "no such file")):
+        with pytest.raises(BadInput, match=f"{name}: {message}"):
+            store.read_provenance(tmp_path / name)
+
+
+def test_half_a_sidecar_is_no_provenance(made_by, tmp_path):
+    store.write_table(tmp_path / "table.csv", "selected", [], made_by)
+    (sidecar,) = (path for path in tmp_path.iterdir() if path.name.startswith(".table.csv"))
+    sidecar.write_text(sidecar.read_text()[:40])
+    with pytest.raises(BadInput, match=r"table\.csv: nothing is known"):
+        store.read_provenance(tmp_path / "table.csv")
