@@ -230,7 +230,7 @@ def test_courses_and_mixture_of_each_training():
     }
     for round, values in expected.items():
         found = told(plan, "train", round)
-        assert (found["steps"], found.get("target_share"), found.get("collage_share")) == values, round
+        assert (found["course"]["steps"], found.get("target_share"), found.get("collage_share")) == values, round
 
 
 def test_target_labels_reach_measuring_and_the_upper_bound_only():
@@ -537,3 +537,6 @@ def test_paper_schedule_preset_is_table_1():
     assert (config.training.batch, config.mix.target_share, config.mix.collage_share) == (4, 0.75, 0.5)
     assert (config.final.labels_from, config.cotrain.balance) == ("1", 0.8)  # w, λ
     assert [getattr(config.training, name).steps for name in ("source", "cycle", "final")] == [60000, 8000, 60000]
+    courses = [getattr(config.training, name) for name in ("source", "cycle", "final")]
+    assert {course.learning_rate for course in courses} == {0.002} and config.training.optimizer.name == "sgd"
+    assert [course.schedule for course in courses] == ["step", "constant", "step"]

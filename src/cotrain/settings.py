@@ -79,7 +79,6 @@ class Augmentation(Strict):
 
 class Optimizer(Strict):
     name: Literal["sgd", "adamw"] = Field("sgd", description="optimizer")
-    learning_rate: Positive = Field(0.002, description="initial learning rate")
     momentum: Share = Field(0.9, description="momentum (sgd)")
     weight_decay: Annotated[float, Field(ge=0)] = Field(0.0001, description="weight decay")
 
@@ -91,7 +90,8 @@ class Course(Strict):
     """How long a training runs and how its learning rate moves."""
 
     steps: Count = Field(60000, description="iterations")
-    schedule: Schedule = Field("step", description="learning rate: constant, step (×0.1 at 1/3, 2/3), poly, one_cycle")
+    learning_rate: Positive = Field(0.002, description="initial learning rate; the peak of one_cycle")
+    schedule: Schedule = Field("step", description="its course: constant, step (×0.1 at 1/3, 2/3), poly, one_cycle")
 
 
 class Draw(Strict):
@@ -155,8 +155,7 @@ class Train(Strict):
     target: Labels | None = Field(None, description="values of the target labels (upper bound only)")
     augmentation: Augmentation = Augmentation()
     optimizer: Optimizer = Optimizer()
-    steps: Count = Field(60000, description="iterations")
-    schedule: Schedule = "step"
+    course: Course = Course()
     batch: Count = Field(4, description="images per mini-batch, N_MB")
     target_share: Share = Field(0.0, description="share of target images in a mini-batch, p_MB")
     collage_share: Share | None = Field(None, description="share of source classes pasted, p_CM; null: no collage")

@@ -21,9 +21,9 @@ SCHEDULES = {
 }
 
 
-def make_optimizer(model: Segmenter, settings: Optimizer) -> torch.optim.Optimizer:
+def make_optimizer(model: Segmenter, settings: Optimizer, learning_rate: float) -> torch.optim.Optimizer:
     fused = next(model.parameters()).is_cuda
-    common = {"lr": settings.learning_rate, "weight_decay": settings.weight_decay, "fused": fused}
+    common = {"lr": learning_rate, "weight_decay": settings.weight_decay, "fused": fused}
     if settings.name == "adamw":
         return torch.optim.AdamW(model.parameters(), **common)
     return torch.optim.SGD(model.parameters(), momentum=settings.momentum, **common)
@@ -54,5 +54,5 @@ def train(model: Segmenter, batches: Iterable, optimizer: torch.optim.Optimizer,
         if step % 10 == 0:  # reading the loss waits for the device
             value = loss.item()
             if value != value:
-                raise BadInput(f"the loss is not a number at step {step}; lower training.optimizer.learning_rate")
+                raise BadInput(f"the loss is not a number at step {step}; lower its learning_rate")
             report(value)

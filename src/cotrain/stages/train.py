@@ -30,8 +30,8 @@ def run(
     torch.manual_seed(settings.seed)
     device = models.device_of(settings.device)
     model = (models.load(init, classes) if init else models.build(settings.model, classes)).to(device)
-    optimizer = training.make_optimizer(model, settings.optimizer)
-    scheduler = training.SCHEDULES[settings.schedule](optimizer, settings.steps)
+    optimizer = training.make_optimizer(model, settings.optimizer, settings.course.learning_rate)
+    scheduler = training.SCHEDULES[settings.course.schedule](optimizer, settings.course.steps)
     labelled = batches.LabelledImages(source, settings.source.values, settings.source_size, color)
     unlabelled = _target_images(settings, target, pseudolabels)
     data = batches.Batches(
@@ -41,7 +41,7 @@ def run(
             batches.augmentation(settings.augmentation, size)
             for size in (settings.source_size, settings.target_size or settings.source_size)
         ],
-        steps=settings.steps,
+        steps=settings.course.steps,
         batch=settings.batch,
         target_share=settings.target_share,
         collage=_collage(settings, thresholds, classes),
