@@ -193,6 +193,11 @@ LOOKS = {
 }  # fmt: skip
 
 
+# What every picture of the camera has in common, as real cameras do: a cool cast and a flat tone curve.
+CAMERA_CAST = np.array([0.78, 0.94, 1.12], np.float32)
+CAMERA_BLACK, CAMERA_WHITE = 22.0, 190.0
+
+
 @cache
 def noise_bank() -> np.ndarray:
     """Periodic noise fields (3, 512, 512) float32, zero mean, unit deviation: clouds, foliage, grain.
@@ -281,6 +286,7 @@ def spoil(rng: Random, light: np.ndarray, depth: np.ndarray) -> np.ndarray:
     balance = np.array(
         [1 + severity * rng.uniform(-0.14, 0.14), 1, 1 + severity * rng.uniform(-0.14, 0.14)], np.float32
     )
+    balance = balance * CAMERA_CAST
     exposure = 2 ** (rng.uniform(-0.8, 0.6) * (0.35 + 0.65 * severity))
     rows, columns = np.ogrid[-1 : 1 : height * 1j, -1 : 1 : width * 1j]
     vignette = 1 - rng.uniform(0, 0.3) * (rows**2 + columns**2) / 2
@@ -289,6 +295,7 @@ def spoil(rng: Random, light: np.ndarray, depth: np.ndarray) -> np.ndarray:
     light = np.clip(light, 0, 255)
     mean = light.mean()
     light *= min(max(mean, 55), 200) / mean  # automatic exposure prevents the worst
+    light = CAMERA_BLACK + light * (CAMERA_WHITE - CAMERA_BLACK) / 255
     light = 255 * (light.clip(0, 255) / 255) ** gamma
     blur = (0.25 + severity * rng.uniform(0, 1.3)) * height / 128
     picture = Image.fromarray(light.astype(np.uint8)).filter(ImageFilter.GaussianBlur(blur))
