@@ -28,6 +28,10 @@ def class_thresholds(histogram: np.ndarray, portion: float, lower: float, upper:
     return thresholds.clip(lower, upper)
 
 
+# Thresholding policies by name: (histogram, portion, lower, upper) → threshold of each class.
+POLICIES = {"mpt": class_thresholds}
+
+
 def assign(label: np.ndarray, confidence: np.ndarray, thresholds: np.ndarray) -> np.ndarray:
     """Keep the labels whose confidence reaches their class's threshold; the rest becomes void (Sect. III-A).
 

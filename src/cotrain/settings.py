@@ -33,7 +33,9 @@ Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 Count = Annotated[int, Field(ge=1)]
 Size = tuple[Annotated[int, Field(ge=16, le=8192)], Annotated[int, Field(ge=16, le=8192)]]
 Zoom = Annotated[tuple[Positive, Positive], AfterValidator(_ordered)]
-Device = Literal["auto", "cpu", "cuda"]
+Device = Annotated[Literal["auto", "cpu", "cuda"], Field(description="auto (CUDA where there is a GPU), cpu or cuda")]
+Seed = Annotated[int, Field(description="seed of every random draw of the stage")]
+Threads = Annotated[int, Field(ge=1, description="CPU threads")]
 
 
 class Strict(BaseModel):
@@ -107,7 +109,7 @@ class Infer(Strict):
     batch: Count = Field(8, description="images per forward pass")
     ego_mask: str | None = Field(None, description="PNG whose non-zero pixels (the own vehicle) are void")
     device: Device = "auto"
-    threads: Count = Field(1, description="CPU threads")
+    threads: Threads = 1
 
 
 class Thresholding(Strict):
@@ -136,14 +138,14 @@ class Exchange(Strict):
 
 
 class Statistics(Strict):
-    labels: Labels
+    labels: Labels = Field(description="classes, and values of the label images")
     size: Size = Field(description="working size of source images, pixels")
 
 
 class Color(Strict):
-    source_size: Size
-    target_size: Size
-    seed: int = 0
+    source_size: Size = Field(description="working size of source images, pixels")
+    target_size: Size = Field(description="working size of target images, pixels")
+    seed: Seed = 0
 
 
 class Train(Strict):
@@ -153,39 +155,39 @@ class Train(Strict):
     source_size: Size = Field(description="working size of source images, pixels")
     target_size: Size | None = Field(None, description="working size of target images, pixels")
     target: Labels | None = Field(None, description="values of the target labels (upper bound only)")
-    augmentation: Augmentation = Augmentation()
-    optimizer: Optimizer = Optimizer()
-    course: Course = Course()
+    augmentation: Augmentation = Field(Augmentation(), description="crop (height, width in pixels), zoom, flip, jitter")
+    optimizer: Optimizer = Field(Optimizer(), description="name (sgd, adamw), momentum, weight_decay")
+    course: Course = Field(Course(), description="steps (iterations), learning_rate, schedule")
     batch: Count = Field(4, description="images per mini-batch, N_MB")
     target_share: Share = Field(0.0, description="share of target images in a mini-batch, p_MB")
     collage_share: Share | None = Field(None, description="share of source classes pasted, p_CM; null: no collage")
     balance_temperature: Positive | None = Field(
         None, description="class-balanced source sampling: temperature T; null: every image alike"
     )
-    seed: int = 0
+    seed: Seed = 0
     device: Device = "auto"
-    threads: Count = Field(1, description="CPU threads")
+    threads: Threads = 1
     cache_mb: Annotated[int, Field(ge=0)] = Field(2000, description="memory for decoded images, MB")
 
 
 class Evaluate(Strict):
-    labels: Labels
+    labels: Labels = Field(description="classes, and values of the label images")
     size: Size = Field(description="working height and width, pixels")
-    batch: Count = 8
+    batch: Count = Field(8, description="images per forward pass")
     pictures: Annotated[int, Field(ge=0)] = Field(8, description="images whose prediction is kept for the figures")
     device: Device = "auto"
-    threads: Count = 1
+    threads: Threads = 1
 
 
 class Measure(Strict):
-    labels: Labels
+    labels: Labels = Field(description="classes, and values of the label images")
 
 
 class Render(Strict):
     look: Literal["rendered", "camera"] = Field(description="rendered: the source look; camera: the target look")
     count: Count = Field(description="images")
     size: Size = Field((128, 256), description="height and width, pixels")
-    seed: int = 0
+    seed: Seed = 0
 
 
 class Dataset(Strict):
@@ -211,7 +213,7 @@ class Predict(Strict):
     colors: dict[str, tuple[int, int, int]] = Field({}, description="class → sRGB of the overlay")
     opacity: Share = Field(0.6, description="of the colours over the photograph")
     device: Device = "auto"
-    threads: Count = 2
+    threads: Threads = 2
 
 
 class Summarize(Strict):

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from cotrain import store
 from cotrain.progress import progress
-from cotrain.pseudolabels import assign, class_thresholds, image_statistics
+from cotrain.pseudolabels import POLICIES, assign, image_statistics
 from cotrain.settings import Thresholding
 
 
@@ -12,7 +12,9 @@ def run(settings: Thresholding, predictions: Path, out: Path, table: Path, made_
     with store.open_hdf5(predictions, "predictions") as file:
         classes, ids = store.classes_of(file), store.image_ids(file)
         histogram = file["histogram"][:]
-        thresholds = class_thresholds(histogram, settings.portion, settings.confidence_min, settings.confidence_max)
+        thresholds = POLICIES[settings.policy](
+            histogram, settings.portion, settings.confidence_min, settings.confidence_max
+        )
         size, rounds = file["label"].shape[2:], [settings.round] * len(ids)
         with store.create_pseudolabels(out, classes, ids, rounds, size, made_by) as write:
             for i in progress(range(len(ids)), f"threshold {settings.round}", "image"):
