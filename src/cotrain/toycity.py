@@ -241,6 +241,11 @@ class Street:
                 if z < self.end:
                     continue
             front = side * self.front[side]
+            if rng.random() < 0.12:
+                far = min(z + rng.uniform(15, 60), FAR, self.crossing - 1 if z < (self.crossing or 0) else FAR)
+                self.add_park(side, front, z, far)
+                z = far
+                continue
             back = front + side * (setback + (rng.uniform(1, 4) if rng.random() < 0.15 else 0))
             if rng.random() < house:
                 scene.add(far, objects.draw_house, back, z, far, max(3.5, base * rng.uniform(0.7, 1.3)))
@@ -253,11 +258,30 @@ class Street:
                     self.add_tree(x, max(depth, 4), rng.uniform(4, 12))
             z = far + (rng.uniform(1, 6) if rng.random() < (0.1 if self.character == "urban" else 0.4) else 0)
 
+    def add_park(self, side: int, x: float, near: float, far: float) -> None:
+        """A railing along the street, with dark bushes and trees behind it."""
+        scene, rng = self.scene, self.rng
+        high, style = rng.uniform(1.0, 2.4), objects.random_fence(scene)
+        bushes = rng.choice((0, 0.8, 1.3)) * high
+        green = shade(scene.pick("leaves"), rng.uniform(0.35, 0.8))
+        z = near
+        while z < far - 0.5:  # in pieces: what stands nearer than a piece is drawn after it
+            end = min(z + rng.uniform(4, 7), far)
+            if bushes:
+                top = bushes * rng.uniform(0.85, 1.2)
+                scene.add(end + 0.2, objects.draw_hedge, (x + side, z), (x + side, end), top, green)
+            if rng.random() < 0.7:
+                bare = rng.random() < scene.look.bare_tree
+                away = x + side * rng.uniform(1, 6)
+                scene.add(end + 0.1, objects.draw_tree, away, max(end, 4), rng.uniform(5, 13), bare)
+            scene.add(end - 0.1, objects.draw_fence, (x, z), (x, end), high, style)
+            z = end
+
     def add_barrier(self, x: float, near: float, far: float, high: float) -> None:
         """A wall, hedge or fence along the street, or nothing."""
         kind = self.rng.choices(("wall", "fence", "vegetation", None), (3, 5, 3, 1))[0]
         if kind == "fence":
-            self.scene.add(far - 0.1, objects.draw_fence, (x, near), (x, far), high)
+            self.scene.add(far - 0.1, objects.draw_fence, (x, near), (x, far), high, objects.random_fence(self.scene))
         elif kind:
             self.scene.add(far - 0.1, objects.draw_wall, (x, near), (x, far), high, kind)
 
@@ -294,7 +318,14 @@ class Street:
             near = rng.uniform(3, 20)
             far = near + rng.uniform(5, 25)
             if self.is_free(near) and self.is_free(far):
-                scene.add(far, objects.draw_fence, (line, near), (line, far), rng.uniform(0.9, 1.2))
+                scene.add(
+                    far,
+                    objects.draw_fence,
+                    (line, near),
+                    (line, far),
+                    rng.uniform(0.9, 1.2),
+                    objects.random_fence(scene),
+                )
 
     def add_parked(self, side: int) -> None:
         """Vehicles parked along one kerb, and bicycles leaning there."""

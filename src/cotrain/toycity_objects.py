@@ -113,24 +113,51 @@ def draw_wall(scene: Scene, a: Point, b: Point, high: float, label: str) -> None
     scene.paint(scene.panel(a, b, 0.88 * high, high), shade(color, 1.2))
 
 
-def draw_fence(scene: Scene, a: Point, b: Point, high: float) -> None:
-    """See-through railing, mesh or planks above a and b; the label covers the gaps, as annotators do."""
-    rng, color = scene.rng, scene.pick("fence")
+def draw_hedge(scene: Scene, a: Point, b: Point, high: float, color: Color) -> None:
+    """Bushes with a frayed top above the ground points a and b."""
+    rng, depth = scene.rng, (a[1] + b[1]) / 2
+    scene.paint(scene.panel(a, b, 0, high), color, "vegetation", depth)
+    for _ in range(9):
+        s, y = rng.random(), high * rng.uniform(0.3, 1)
+        z = a[1] + s * (b[1] - a[1])
+        size = 0.3 * high * scene.camera.focal / z
+        center = scene.camera.project(a[0] + s * (b[0] - a[0]), y, z)
+        scene.blob(center, (size, 0.7 * size), shade(color, rng.uniform(0.7, 1.3)), "vegetation", z)
+
+
+@dataclass(frozen=True)
+class FenceStyle:
+    """What the pieces of one fence have in common."""
+
+    color: Color
+    planks: bool
+    step: float  # between bars, m
+    lean: float  # of the bars, m per m
+
+
+def random_fence(scene: Scene) -> FenceStyle:
+    """See-through railing or mesh, or planks."""
+    rng, planks = scene.rng, scene.rng.random() < 0.25
+    lean = rng.choice((0, 0, 0, 0.25)) * (not planks)
+    return FenceStyle(scene.pick("fence"), planks, rng.uniform(0.12, 0.35), lean)
+
+
+def draw_fence(scene: Scene, a: Point, b: Point, high: float, style: FenceStyle) -> None:
+    """A fence above a and b; the label covers the gaps, as annotators do."""
+    color, lean = style.color, style.lean
     depth = (a[1] + b[1]) / 2
-    planks = rng.random() < 0.25
-    scene.paint(scene.panel(a, b, 0, high), color if planks else None, "fence", depth)
+    scene.paint(scene.panel(a, b, 0, high), color if style.planks else None, "fence", depth)
     foot_a, foot_b = scene.camera.project(a[0], 0, a[1]), scene.camera.project(b[0], 0, b[1])
     span = abs(foot_b[0] - foot_a[0])
-    count = int(min(abs(b[1] - a[1] + b[0] - a[0]) / rng.uniform(0.12, 0.35), span / 1.5, 90))
-    bar = shade(color, 0.7) if planks else color
-    lean = rng.choice((0, 0, 0, 0.25)) * (not planks)
+    count = int(min(abs(b[1] - a[1] + b[0] - a[0]) / style.step, span / 1.5, 90))
+    bar = shade(color, 0.7) if style.planks else color
     for i in range(count + 1):
         # Even steps in the image would show the bars of a near and a far metre equally dense.
         s = i / max(count, 1)
         x, z = a[0] + s * (b[0] - a[0]), a[1] + s * (b[1] - a[1])
         top = (x, z + lean * high) if lean else (x, z)
         scene.stroke((scene.camera.project(x, 0, z), scene.camera.project(*top[:1], high, top[1])), 0.03, z, bar)
-    for y in () if planks else (0.12 * high, high):
+    for y in () if style.planks else (0.12 * high, high):
         ends = (scene.camera.project(a[0], y, a[1]), scene.camera.project(b[0], y, b[1]))
         scene.stroke(ends, 0.05, depth, color)
 
