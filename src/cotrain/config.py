@@ -16,6 +16,7 @@ from cotrain.settings import (
     Device,
     Model,
     Optimizer,
+    Policy,
     Positive,
     Share,
     Size,
@@ -84,9 +85,9 @@ class Mix(Strict):
 
 
 class Thresholds(Strict):
-    """The share of each class's pixels that is pseudo-labelled, and how it grows."""
+    """The policy, the share of pixels that is pseudo-labelled, how it grows, and the bounds (mpt)."""
 
-    policy: Literal["mpt"] = "mpt"
+    policy: Policy = "mpt"
     portion_start: Share = Field(0.5, description="p_m")
     portion_step: Share = Field(0.05, description="Δp")
     portion_max: Share = Field(0.6, description="p_M")

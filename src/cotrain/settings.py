@@ -20,6 +20,7 @@ from pydantic import (
 )
 
 from cotrain.errors import BadInput
+from cotrain.pseudolabels import POLICIES
 
 
 def _ordered(values: tuple[float, float]) -> tuple[float, float]:
@@ -112,12 +113,15 @@ class Infer(Strict):
     threads: Threads = 1
 
 
+Policy = Literal[tuple(POLICIES)]
+
+
 class Thresholding(Strict):
-    policy: Literal["mpt"] = Field("mpt", description="thresholding policy")
+    policy: Policy = Field("mpt", description=f"thresholding policy: {', '.join(POLICIES)}")
     round: str = Field("", description="round to note as the origin of the labels")
-    portion: Share = Field(description="share of each class's pixels to keep, p")
-    confidence_min: Share = Field(0.5, description="lower clip of thresholds, C_m")
-    confidence_max: Share = Field(0.9, description="upper clip of thresholds, C_M")
+    portion: Share = Field(description="share of each class's (st: of all) pixels to keep, p")
+    confidence_min: Share = Field(0.5, description="lower clip of thresholds, C_m (mpt); the threshold (fixed)")
+    confidence_max: Share = Field(0.9, description="upper clip of thresholds, C_M (mpt)")
 
     @model_validator(mode="after")
     def _in_order(self) -> Self:
