@@ -16,7 +16,7 @@ STAGES = {
     "render": "render a folder of toycity scenes",
     "index": "list the images of a dataset",
     "color": "draw target images and store CIELAB statistics for the alignment",
-    "statistics": "count the classes of the source images",
+    "statistics": "count the classes of the source images, and where they are",
     "draw": "draw the candidates of a cycle",
     "infer": "store the most probable classes of each pixel",
     "threshold": "turn predictions into pseudo-labels",
@@ -32,7 +32,7 @@ STAGES = {
     "predict": "label your own images with a model",
     "explain": "print what made a file",
 }
-OUTPUTS = {"out", "table", "text", "pictures"}
+OUTPUTS = {"out", "table", "text", "picture", "pictures"}
 POSITIONAL = {("predict", "images"), ("explain", "file")}
 
 

@@ -16,10 +16,13 @@ from cotrain.settings import (
     Device,
     Model,
     Optimizer,
+    Patches,
+    Policy,
     Positive,
     Share,
     Size,
     Strict,
+    Views,
     parse,
 )
 
@@ -72,9 +75,13 @@ class Training(Strict):
     cache_mb: Annotated[int, Field(ge=0)] = 2000
 
 
-class Inference(Strict):
+class Inference(Views):
     batch: Count = 8
     keep_classes: Count = 1
+    patches: Patches = Patches()
+    prior: Annotated[float, Field(gt=0, le=1)] | None = Field(
+        None, description="spatial prior: width of its Gaussian, share of the image height; null: off"
+    )
     threads: Count = 1
 
 
@@ -84,9 +91,9 @@ class Mix(Strict):
 
 
 class Thresholds(Strict):
-    """The share of each class's pixels that is pseudo-labelled, and how it grows."""
+    """The policy, the share of pixels that is pseudo-labelled, how it grows, and the bounds (mpt)."""
 
-    policy: Literal["mpt"] = "mpt"
+    policy: Policy = "mpt"
     portion_start: Share = Field(0.5, description="p_m")
     portion_step: Share = Field(0.05, description="Δp")
     portion_max: Share = Field(0.6, description="p_M")
@@ -150,6 +157,7 @@ class Config(Strict):
     align_colors: bool = Field(True, description="LAB alignment of the source")
     training: Training = Training()
     inference: Inference = Inference()
+    evaluation: Views = Views()
     mix: Mix = Mix()
     selftrain: SelfTraining = SelfTraining()
     cotrain: CoTraining = CoTraining()

@@ -46,6 +46,22 @@ def overview(path: Path, rows: list[list[np.ndarray]], titles: Sequence[str], co
     plt.close(figure)
 
 
+def prior(path: Path, shares: np.ndarray, classes: Sequence[str]) -> None:
+    """Heat map of each class's spatial prior (C, H, W) in [0, 1], each up to its own maximum, which its title names."""
+    columns = min(4, len(classes))
+    lines = -(-len(classes) // columns)
+    height, width = shares.shape[1:]
+    shape = (2.6 * columns, lines * (2.6 * height / width + 0.3))
+    figure, axes = plt.subplots(lines, columns, figsize=shape, squeeze=False, layout="constrained")
+    for axis in axes.flat:
+        axis.axis("off")
+    for axis, share, name in zip(axes.flat, shares, classes, strict=False):
+        axis.imshow(share, vmin=0)
+        axis.set_title(f"{name} (up to {share.max():.0%})", fontsize=9)
+    figure.savefig(path, dpi=110, format="png")
+    plt.close(figure)
+
+
 def progress(path: Path, summary: pd.DataFrame, series: dict[str, Sequence[str]]) -> None:
     """mIoU, pseudo-label coverage and accuracy (percent) over the rounds of each curve of `series`.
 

@@ -94,7 +94,8 @@ class Plan:
         """Every file of a run. All are asked for, so that a deleted one is made again with what follows from it."""
         config, labelled = self.config, ["predictions.h5", "pseudolabels.h5", "thresholds.csv"]
         files = [f"data/{name}.csv" for name in (*self.domains, *(["color"] if config.align_colors else []))]
-        files += ["data/source_statistics.h5"] if config.training.class_balance else []
+        files += ["data/source_statistics.h5"] if config.training.class_balance or config.inference.prior else []
+        files += self.prior_picture
         files += [f"{SOURCE}/model.pt", *(f"{FINAL}/{name}" for name in (*labelled, "model.pt"))]
         for round in self.selftrain_rounds:
             files += [
@@ -111,6 +112,10 @@ class Plan:
             files += [f"evaluation/pseudolabels/{round}.json" for round in self.measured]
             files += ["summary.csv", "summary.txt", "figures/overview.png", "figures/progress.png"]
         return list(dict.fromkeys(files))
+
+    @property
+    def prior_picture(self) -> list[str]:
+        return ["figures/prior.png"] if self.config.inference.prior else []
 
     def candidates(self, round: str) -> str:
         """Index table of the images that the round's model is run on."""
@@ -240,7 +245,10 @@ class Plan:
         return {"source_size": data.source.size, "target_size": data.target.size, "seed": seed}
 
     def _statistics(self, _: str) -> dict:
-        return {"labels": self._labels("source"), "size": self.config.data.source.size}
+        settings = {"labels": self._labels("source"), "size": self.config.data.source.size}
+        if smoothing := self.config.inference.prior:
+            settings["prior"] = {"size": self.config.data.target.size, "smoothing": smoothing}
+        return settings
 
     def _draw(self, cycle: str) -> dict:
         stage = self.config.selftrain if cycle.startswith(SELFTRAIN) else self.config.cotrain
@@ -248,9 +256,11 @@ class Plan:
 
     def _infer(self, round: str) -> dict:
         config, inference = self.config, self.config.inference
-        return {
+        settings = {
             "classes": self.classes,
             "size": config.data.target.size,
+            "scales": inference.scales,
+            "flip": inference.flip,
             "keep_classes": inference.keep_classes,
             "ensemble": config.final.ensemble if round == FINAL else "mean",
             "ego_mask": config.data.ego_mask,
@@ -258,6 +268,10 @@ class Plan:
             "threads": inference.threads,
             "device": config.device,
         }
+        if inference.patches.count:
+            settings["patches"] = inference.patches.model_dump(mode="json")
+            settings["seed"] = seed_of(config.seed, "patches", round)
+        return settings
 
     def _threshold(self, round: str) -> dict:
         stage = self.config.selftrain if round.startswith((SELFTRAIN, MIXBATCH)) else self.config.cotrain
@@ -326,6 +340,7 @@ class Plan:
         return {
             "labels": self._labels("validation"),
             "size": self.config.data.validation.size,
+            **self.config.evaluation.model_dump(mode="json"),
             "batch": inference.batch,
             "threads": inference.threads,
             "device": self.config.device,

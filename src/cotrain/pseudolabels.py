@@ -1,10 +1,11 @@
 """Thresholds, assignment, selection, combination, exchange and fusion of pseudo-labels: arrays in, arrays out.
 
 Confidences are the storage's uint16 (`round(p·65535)`), so that every comparison here is exact; a class map is uint8
-with `VOID` for "no label". C classes, N images of H×W pixels. Sections are those of Gómez et al. 2022.
+with `VOID` for "no label". C classes, N images of H×W pixels, K classes stored per pixel. Sections are those of Gómez
+et al. 2022; Zou 2018 is CBST.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -13,23 +14,54 @@ VOID = 255
 SCALE = 65535
 
 
+# ---- thresholds: histogram (C, 65536), portion, lower, upper → (C,) ---------------------------------------------
+
+
+def quantile(histogram: np.ndarray, portion: float) -> np.ndarray:
+    """Largest stored confidence that at least `portion` of the pixels (and at least one) reach; NaN without pixels.
+
+    histogram (…, 65536) int: how many pixels have each uint16 confidence. Returns (…) float64, exact at storage
+    resolution: of n pixels in descending order, the confidence of the ⌈portion·n⌉-th.
+    """
+    pixels = histogram.sum(axis=-1)
+    wanted = np.maximum(1, np.ceil(portion * pixels - 1e-9)).astype(np.int64)
+    at_least = histogram[..., ::-1].cumsum(axis=-1)
+    reached = (SCALE - (at_least >= wanted[..., None]).argmax(axis=-1)) / SCALE
+    return np.where(pixels > 0, reached, np.nan)
+
+
 def class_thresholds(histogram: np.ndarray, portion: float, lower: float, upper: float) -> np.ndarray:
-    """Confidence above which a fraction `portion` of each class's pixels lies, clipped (Sect. III-A, C_T).
+    """MPT: confidence that a fraction `portion` of each class's pixels reaches, clipped (Sect. III-A, C_T).
 
     histogram (C, 65536) int: how many pixels of each class have each uint16 confidence (V_c). `portion`, `lower` (C_m)
-    and `upper` (C_M) lie in [0, 1]. Returns (C,) float64: the largest stored confidence that at least `portion` of
-    V_c (and at least one pixel) reaches; `lower` for a class that was never predicted. Exact at storage resolution.
+    and `upper` (C_M) lie in [0, 1]. Returns (C,) float64; `lower` for a class that was never predicted.
     """
-    pixels = histogram.sum(axis=1)
-    wanted = np.maximum(1, np.ceil(portion * pixels - 1e-9)).astype(np.int64)
-    at_least = histogram[:, ::-1].cumsum(axis=1)
-    thresholds = (SCALE - (at_least >= wanted[:, None]).argmax(axis=1)) / SCALE
-    thresholds[pixels == 0] = lower
-    return thresholds.clip(lower, upper)
+    return np.nan_to_num(quantile(histogram, portion), nan=lower).clip(lower, upper)
 
 
-# Thresholding policies by name: (histogram, portion, lower, upper) → threshold of each class.
-POLICIES = {"mpt": class_thresholds}
+def common_threshold(histogram: np.ndarray, portion: float, lower: float, upper: float) -> np.ndarray:
+    """ST: the confidence that a fraction `portion` of all pixels reaches, for every class (Zou 2018, Algorithm 1).
+
+    Arguments as for `class_thresholds`; the bounds are not read. 1 if there is no pixel at all.
+    """
+    return np.full(len(histogram), np.nan_to_num(quantile(histogram.sum(axis=0), portion), nan=1.0))
+
+
+def balanced_thresholds(histogram: np.ndarray, portion: float, lower: float, upper: float) -> np.ndarray:
+    """CBST: exp(−k_c), each class's own quantile, not clipped (Zou 2018, Algorithm 2).
+
+    Arguments as for `class_thresholds`; the bounds are not read. 1 for a class that was never predicted: p/τ ≤ 1 then
+    leaves it out of Eq. 8. At least 1/65535: what is stored as 0 is no evidence for a class.
+    """
+    return np.nan_to_num(quantile(histogram, portion), nan=1.0).clip(1 / SCALE, 1)
+
+
+def fixed_threshold(histogram: np.ndarray, portion: float, lower: float, upper: float) -> np.ndarray:
+    """The confidence `lower` for every class, whatever was predicted."""
+    return np.full(len(histogram), lower)
+
+
+# ---- assignment: labels (K, H, W), confidences (K, H, W), thresholds (C,) → label and its confidence (H, W) -------
 
 
 def assign(label: np.ndarray, confidence: np.ndarray, thresholds: np.ndarray) -> np.ndarray:
@@ -40,6 +72,92 @@ def assign(label: np.ndarray, confidence: np.ndarray, thresholds: np.ndarray) ->
     cut = np.full(256, SCALE + 1, np.int32)
     cut[: len(thresholds)] = np.ceil(np.asarray(thresholds) * SCALE - 1e-6)
     return np.where(confidence >= cut[label], label, np.uint8(VOID))
+
+
+def assign_most_probable(
+    labels: np.ndarray, confidences: np.ndarray, thresholds: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """The most probable class of each pixel where it reaches its threshold, and its confidence (MPT, ST).
+
+    labels (K, H, W) uint8 and confidences (K, H, W) uint16, best first; thresholds (C,) in [0, 1].
+    Returns (H, W) uint8 with VOID, and (H, W) uint16.
+    """
+    return assign(labels[0], confidences[0], thresholds), confidences[0]
+
+
+def assign_balanced(
+    labels: np.ndarray, confidences: np.ndarray, thresholds: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """The class of the largest p_c/τ_c among the stored ones, where that is at least 1 (Zou 2018, Eq. 8).
+
+    Arguments and result as for `assign_most_probable`. A class that is not the most probable can win; of equal ratios
+    the more probable class does. Eq. 8 asks for more than 1; here the pixel at the threshold is kept, as in MPT.
+    """
+    ratios = _ratios(labels, confidences, thresholds)
+    best = ratios.argmax(axis=0)[None]
+    label, confidence, ratio = (np.take_along_axis(array, best, axis=0)[0] for array in (labels, confidences, ratios))
+    return np.where(ratio >= 1, label, np.uint8(VOID)), confidence
+
+
+def _ratios(labels: np.ndarray, confidences: np.ndarray, thresholds: np.ndarray) -> np.ndarray:
+    """p_c/τ_c of the stored classes, 0 for VOID.
+
+    Both are whole numbers of 1/65535. Quotients of integers below 2^16 differ by at least 2^-32 or are equal, so
+    comparing them as float64 is exact.
+    """
+    unit = np.full(256, np.inf)
+    unit[: len(thresholds)] = _units(thresholds)
+    return confidences / unit[labels]
+
+
+def _units(thresholds: np.ndarray) -> np.ndarray:
+    return np.rint(np.asarray(thresholds) * SCALE)
+
+
+def undecided_balanced(labels: np.ndarray, confidences: np.ndarray, thresholds: np.ndarray, total: float) -> int:
+    """Pixels where a class that was not stored could have won Eq. 8: 0 means that K was large enough.
+
+    labels and confidences (K, H, W) with K stored classes, thresholds (C,), `total` the largest sum of a pixel's
+    probabilities. A class not stored is at most as probable as the last one stored and as what the stored ones leave.
+    """
+    keep = len(labels)
+    if keep >= len(thresholds):
+        return 0
+    units, best = _units(thresholds), _ratios(labels, confidences, thresholds).max(axis=0)
+    left = total * SCALE - confidences.sum(axis=0, dtype=np.int64) + (keep + 1) // 2 + 1  # each was rounded to a half
+    bound = np.minimum(confidences[-1], left)
+    wanted = np.maximum(best, np.nextafter(1, 0))  # to be exceeded
+    near = bound / units.min() > wanted
+    lowest = np.argsort(units, kind="stable")[: keep + 1]
+    absent = (lowest[:, None, None] != labels[None, :, near]).all(axis=1)  # at least one of K + 1 classes is not stored
+    return int((bound[near] / units[lowest[absent.argmax(axis=0)]] > wanted[near]).sum())
+
+
+def confidence_of(label: np.ndarray, labels: np.ndarray, confidences: np.ndarray) -> np.ndarray:
+    """Confidence (H, W) uint16 of the classes `label` (H, W) among the stored (K, H, W); 0 where it is not stored."""
+    return np.where(labels == label, confidences, np.uint16(0)).max(axis=0)
+
+
+# ---- policies -----------------------------------------------------------------------------------------------------
+
+
+class Policy(NamedTuple):
+    """How predictions become pseudo-labels."""
+
+    thresholds: Callable[[np.ndarray, float, float, float], np.ndarray]
+    assign: Callable[[np.ndarray, np.ndarray, np.ndarray], tuple[np.ndarray, np.ndarray]] = assign_most_probable
+    undecided: Callable[[np.ndarray, np.ndarray, np.ndarray, float], int] = lambda *_: 0  # one class is enough
+
+
+POLICIES = {
+    "mpt": Policy(class_thresholds),
+    "st": Policy(common_threshold),
+    "cbst": Policy(balanced_thresholds, assign_balanced, undecided_balanced),
+    "fixed": Policy(fixed_threshold),
+}
+
+
+# ---- selection, combination, exchange, fusion ---------------------------------------------------------------------
 
 
 class ImageStatistics(NamedTuple):

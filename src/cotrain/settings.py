@@ -20,6 +20,7 @@ from pydantic import (
 )
 
 from cotrain.errors import BadInput
+from cotrain.pseudolabels import POLICIES
 
 
 def _ordered(values: tuple[float, float]) -> tuple[float, float]:
@@ -101,23 +102,45 @@ class Draw(Strict):
     seed: int = Field(0, description="seed of the draw")
 
 
-class Infer(Strict):
+class Views(Strict):
+    """Under which views a network sees an image; their probabilities are averaged."""
+
+    scales: tuple[Positive, ...] = Field((1.0,), min_length=1, description="of the working size")
+    flip: bool = Field(False, description="each scale also mirrored")
+
+
+class Patches(Strict):
+    """Random patches whose probabilities are averaged (SISC)."""
+
+    count: Annotated[int, Field(ge=0)] = Field(0, description="random patches per image, K of SISC; 0: the whole image")
+    height: Annotated[float, Field(gt=0, le=1)] = Field(0.5, description="side of a patch, share of the image's height")
+    average: Literal["probability", "frequency"] = Field(
+        "probability", description="over the patches of a pixel: of probabilities, or frequency of the best class"
+    )
+
+
+class Infer(Views):
     classes: tuple[str, ...] = Field(description="class names, as the model was trained")
     size: Size = Field(description="working height and width, pixels")
     keep_classes: Count = Field(1, description="most probable classes stored per pixel, K")
     ensemble: Literal["mean", "max"] = Field("mean", description="how several models' probabilities are joined")
-    batch: Count = Field(8, description="images per forward pass")
+    patches: Patches = Field(Patches(), description="count (0: whole image), height (share), average")
+    seed: Seed = 0
+    batch: Count = Field(8, description="images, or patches, per forward pass")
     ego_mask: str | None = Field(None, description="PNG whose non-zero pixels (the own vehicle) are void")
     device: Device = "auto"
     threads: Threads = 1
 
 
+Policy = Literal[tuple(POLICIES)]
+
+
 class Thresholding(Strict):
-    policy: Literal["mpt"] = Field("mpt", description="thresholding policy")
+    policy: Policy = Field("mpt", description=f"thresholding policy: {', '.join(POLICIES)}")
     round: str = Field("", description="round to note as the origin of the labels")
-    portion: Share = Field(description="share of each class's pixels to keep, p")
-    confidence_min: Share = Field(0.5, description="lower clip of thresholds, C_m")
-    confidence_max: Share = Field(0.9, description="upper clip of thresholds, C_M")
+    portion: Share = Field(description="share of each class's (st: of all) pixels to keep, p")
+    confidence_min: Share = Field(0.5, description="lower clip of thresholds, C_m (mpt); the threshold (fixed)")
+    confidence_max: Share = Field(0.9, description="upper clip of thresholds, C_M (mpt)")
 
     @model_validator(mode="after")
     def _in_order(self) -> Self:
@@ -137,9 +160,15 @@ class Exchange(Strict):
     min_class_fraction: Share = Field(0.0, description="least share of pixels for an image to contain a class")
 
 
+class Prior(Strict):
+    size: Size = Field(description="working size of target images, pixels")
+    smoothing: Annotated[float, Field(gt=0, le=1)] = Field(description="width of the Gaussian, share of the height")
+
+
 class Statistics(Strict):
     labels: Labels = Field(description="classes, and values of the label images")
     size: Size = Field(description="working size of source images, pixels")
+    prior: Prior | None = Field(None, description="size (of target images), smoothing (share of it); null: no prior")
 
 
 class Color(Strict):
@@ -170,7 +199,7 @@ class Train(Strict):
     cache_mb: Annotated[int, Field(ge=0)] = Field(2000, description="memory for decoded images, MB")
 
 
-class Evaluate(Strict):
+class Evaluate(Views):
     labels: Labels = Field(description="classes, and values of the label images")
     size: Size = Field(description="working height and width, pixels")
     batch: Count = Field(8, description="images per forward pass")

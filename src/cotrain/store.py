@@ -6,7 +6,7 @@ import json
 import os
 import secrets
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -171,9 +171,18 @@ def create_maps(file: h5py.File, name: str, shape: tuple[int, ...], dtype: type,
 
 @contextlib.contextmanager
 def create_pseudolabels(
-    path: Path, classes: tuple[str, ...], ids: list[str], rounds: list[str], size: tuple[int, int], made_by: dict
+    path: Path,
+    classes: tuple[str, ...],
+    ids: list[str],
+    rounds: list[str],
+    size: Sequence[int],
+    made_by: dict,
+    more: dict[str, np.ndarray] | None = None,
 ) -> Iterator[Callable[[int, np.ndarray, ImageStatistics], None]]:
-    """A new file of pseudo-labels, one class map and its statistics per image; yields `write(i, label, statistics)`."""
+    """A new file of pseudo-labels, one class map and its statistics per image; yields `write(i, label, statistics)`.
+
+    `more` are further datasets of one row per image, written as they are when the block ends.
+    """
     count = len(ids)
     tables = {
         "confidence": np.zeros(count, np.float32),
@@ -191,7 +200,7 @@ def create_pseudolabels(
         yield write
         write_strings(file, "image_id", ids)
         write_strings(file, "round", rounds)
-        for name, table in tables.items():
+        for name, table in (tables | (more or {})).items():
             file[name] = table
 
 

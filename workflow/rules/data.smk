@@ -48,7 +48,8 @@ rule statistics:
     input:
         f"{RUN}/data/source.csv",
     output:
-        f"{RUN}/data/source_statistics.h5",
+        statistics=f"{RUN}/data/source_statistics.h5",
+        picture=of_run(PLAN.prior_picture),
     log:
         f"{RUN}/logs/data/statistics.log",
     conda:
@@ -56,4 +57,5 @@ rule statistics:
     params:
         settings=settings("statistics"),
     shell:
-        "cotrain statistics --source {input:q} --out {output:q} --settings {params.settings:q} 2>&1 | tee {log:q}"
+        "cotrain statistics --source {input:q} --out {output.statistics:q} --picture {output.picture:q}"
+        " --settings {params.settings:q} 2>&1 | tee {log:q}"

@@ -20,6 +20,7 @@ rule infer:
     input:
         models=lambda wildcards: of_run(PLAN.predictors(wildcards.round)),
         images=lambda wildcards: of_run(PLAN.candidates(wildcards.round)),
+        statistics=f"{RUN}/data/source_statistics.h5" if CONFIG.inference.prior else [],
     output:
         f"{RUN}/{{round}}/predictions.h5",
     log:
@@ -32,8 +33,8 @@ rule infer:
     params:
         settings=settings("infer"),
     shell:
-        "cotrain infer --model {input.models:q} --images {input.images:q} --out {output:q}"
-        " --settings {params.settings:q} 2>&1 | tee {log:q}"
+        "cotrain infer --model {input.models:q} --images {input.images:q} --statistics {input.statistics:q}"
+        " --out {output:q} --settings {params.settings:q} 2>&1 | tee {log:q}"
 
 
 rule threshold:

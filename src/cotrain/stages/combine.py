@@ -6,7 +6,7 @@ from pathlib import Path
 from cotrain import store
 from cotrain.errors import BadInput
 from cotrain.progress import progress
-from cotrain.pseudolabels import combine, image_statistics
+from cotrain.pseudolabels import combine, confidence_of, image_statistics
 from cotrain.settings import Strict
 
 
@@ -23,9 +23,9 @@ def run(
 ) -> None:
     with ExitStack() as stack:
         labels = [stack.enter_context(store.open_hdf5(path, "pseudolabels")) for path in pseudolabels]
-        confidences = [stack.enter_context(store.open_hdf5(path, "predictions")) for path in predictions]
+        stored = [stack.enter_context(store.open_hdf5(path, "predictions")) for path in predictions]
         ids, classes, size = store.image_ids(labels[0]), store.classes_of(labels[0]), labels[0]["label"].shape[1:]
-        for file, path in zip(labels + confidences, pseudolabels + predictions, strict=True):
+        for file, path in zip(labels + stored, pseudolabels + predictions, strict=True):
             same = store.image_ids(file) == ids and store.classes_of(file) == classes
             if not same or file["label"].shape[-2:] != size:
                 raise BadInput(f"{path}: other images, classes or size than {pseudolabels[0]}; give files of one cycle")
@@ -36,7 +36,12 @@ def run(
             for path, file in zip(out, labels, strict=True)
         ]
         for i in progress(range(len(ids)), "combine", "image"):
-            maps = [(own["label"][i], sure["confidence"][i, 0]) for own, sure in zip(labels, confidences, strict=True)]
+            assigned = [file["label"][i] for file in labels]
+            confidences = [
+                confidence_of(label, file["label"][i], file["confidence"][i])
+                for label, file in zip(assigned, stored, strict=True)
+            ]
+            maps = list(zip(assigned, confidences, strict=True))
             for write, own, other in zip(writers, maps, reversed(maps), strict=True):
                 label, confidence = combine(*own, *other)
                 write(i, label, image_statistics(label, confidence, len(classes)))

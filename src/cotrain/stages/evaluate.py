@@ -22,15 +22,14 @@ def run(
     confusion = np.zeros((len(classes), len(classes)), np.int64)
     shown = set(np.linspace(0, len(rows) - 1, min(settings.pictures, len(rows))).round().astype(int).tolist())
     kept = {}
-    for start in progress(range(0, len(rows), settings.batch), f"evaluate {out.stem}", "batch"):
-        part = rows.iloc[start : start + settings.batch]
-        batch = np.stack([datasets.read_image(path, settings.size) for path in part["image"]])
-        for i, p in enumerate(probabilities(torch.from_numpy(batch).permute(0, 3, 1, 2)), start):
-            truth = datasets.read_label(rows["label"].iat[i], settings.labels.values)
-            prediction = inference.resized_labels(p, truth.shape)
-            confusion += metrics.confusion_matrix(truth, prediction, len(classes))
-            if i in shown:
-                kept[rows["image_id"].iat[i]] = (prediction, truth)
+    maps = inference.whole(inference.views(probabilities, settings.scales, settings.flip), settings.batch)
+    photographs = ((row.image_id, datasets.read_image(row.image, settings.size)) for row in rows.itertuples())
+    for i, p in enumerate(progress(maps(photographs), f"evaluate {out.stem}", "image", len(rows))):
+        truth = datasets.read_label(rows["label"].iat[i], settings.labels.values)
+        prediction = inference.resized_labels(p, truth.shape)
+        confusion += metrics.confusion_matrix(truth, prediction, len(classes))
+        if i in shown:
+            kept[rows["image_id"].iat[i]] = (prediction, truth)
     iou = metrics.intersection_over_union(confusion)
     content = {
         "classes": list(classes),

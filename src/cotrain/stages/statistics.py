@@ -1,21 +1,36 @@
-"""Counts the pixels of each class in each source image, for class-balanced sampling (METHODS 1.4)."""
+"""Counts the classes of the source: per image for class-balanced sampling, per place for the spatial prior."""
 
 from pathlib import Path
 
 import numpy as np
 
 from cotrain import datasets, store
+from cotrain.prior import count, spatial_prior
 from cotrain.progress import progress
 from cotrain.settings import Statistics
 
 
-def run(settings: Statistics, source: Path, out: Path, made_by: dict) -> None:
+def run(settings: Statistics, source: Path, out: Path, made_by: dict, picture: Path | None = None) -> None:
+    """`--picture` shows the prior of each class as a PNG."""
     rows = store.read_table(source, "index")
-    classes = settings.labels.classes
+    classes, values = settings.labels.classes, settings.labels.values
     pixels = np.zeros((len(rows), len(classes)), np.int64)
+    places = np.zeros((len(classes), *settings.prior.size), np.int32) if settings.prior else None
     for i, path in progress(enumerate(rows["label"]), "source statistics", "image", len(rows)):
-        label = datasets.read_label(path, settings.labels.values, settings.size)
+        label = datasets.read_label(path, values, settings.size)
         pixels[i] = np.bincount(label.ravel(), minlength=256)[: len(classes)]
+        if settings.prior:
+            same = settings.prior.size == settings.size
+            count(places, label if same else datasets.read_label(path, values, settings.prior.size))
     with store.create_hdf5(out, "statistics", classes, made_by) as file:
         store.write_strings(file, "image_id", rows["image_id"].tolist())
         file["class_pixels"] = pixels
+        if settings.prior:
+            prior = spatial_prior(places, settings.prior.smoothing)
+            store.create_maps(file, "prior", prior.shape, np.float32, store.CONFIDENCE_FILTER)[...] = prior
+    if settings.prior and picture:
+        from cotrain import figures  # half a second that is spent only on a picture
+
+        with store.replacing(picture) as temporary:
+            figures.prior(temporary, prior, classes)
+        store.write_sidecar(picture, made_by)

@@ -1,26 +1,35 @@
-"""Turns predictions into pseudo-labels by per-class thresholds (Sect. III-A, Run)."""
+"""Turns predictions into pseudo-labels by a policy: thresholds of classes, then assignment (Sect. III-A, Run)."""
 
+import sys
 from pathlib import Path
+
+import numpy as np
 
 from cotrain import store
 from cotrain.progress import progress
-from cotrain.pseudolabels import POLICIES, assign, image_statistics
+from cotrain.pseudolabels import POLICIES, image_statistics
 from cotrain.settings import Thresholding
 
 
 def run(settings: Thresholding, predictions: Path, out: Path, table: Path, made_by: dict) -> None:
+    policy = POLICIES[settings.policy]
     with store.open_hdf5(predictions, "predictions") as file:
         classes, ids = store.classes_of(file), store.image_ids(file)
-        histogram = file["histogram"][:]
-        thresholds = POLICIES[settings.policy](
-            histogram, settings.portion, settings.confidence_min, settings.confidence_max
-        )
-        size, rounds = file["label"].shape[2:], [settings.round] * len(ids)
-        with store.create_pseudolabels(out, classes, ids, rounds, size, made_by) as write:
+        histogram, total = file["histogram"][:], float(file.attrs.get("total", 1))
+        thresholds = policy.thresholds(histogram, settings.portion, settings.confidence_min, settings.confidence_max)
+        keep, *size = file["label"].shape[1:]
+        undecided = np.zeros(len(ids), np.int64)
+        rounds, more = [settings.round] * len(ids), {"undecided": undecided}
+        with store.create_pseudolabels(out, classes, ids, rounds, size, made_by, more) as write:
             for i in progress(range(len(ids)), f"threshold {settings.round}", "image"):
-                confidence = file["confidence"][i, 0]
-                label = assign(file["label"][i, 0], confidence, thresholds)
+                labels, confidences = file["label"][i], file["confidence"][i]
+                label, confidence = policy.assign(labels, confidences, thresholds)
+                undecided[i] = policy.undecided(labels, confidences, thresholds, total)
                 write(i, label, image_statistics(label, confidence, len(classes)))
+    if undecided.any():
+        share = undecided.sum() / (len(ids) * np.prod(size))
+        found = f"a class beyond the K = {keep} stored could have won in {undecided.sum()} pixels ({share:.2%})"
+        print(f"threshold: {found}; raise keep_classes of infer", file=sys.stderr)
     rows = [
         {"class": c, "name": classes[c], "pixels": pixels, "portion": settings.portion, "threshold": thresholds[c]}
         for c, pixels in enumerate(histogram.sum(axis=1))
