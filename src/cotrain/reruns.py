@@ -33,13 +33,14 @@ class Reruns:
         path = self.folder / stage / f"{job or stage}.json"
         if self.active and path not in self.written:
             self.written.add(path)
-            self._write(path, f"{stage} {job}".strip(), reasons_to_rerun(Path(output), stage, wanted), wanted.keys)
+            self._write(path, f"{stage} {job}".strip(), reasons_to_rerun(Path(output), stage, wanted), stage, wanted)
         return str(path)
 
-    def _write(self, path: Path, job: str, reasons: list[str], keys: dict) -> None:
-        before = _json(path) or {}
+    def _write(self, path: Path, job: str, reasons: list[str], stage: str, wanted: "Wanted") -> None:
+        before, keys = _json(path) or {}, wanted.keys
         made = before.get("made", {}) if reasons else keys
-        content = {"made": made, "wanted": keys, "reasons": reasons}
+        # Snakemake overlooks a new time when a content is that of the last run, so all that is wanted is in it.
+        content = {"made": made, "reasons": reasons, "wanted": wanted._asdict(), "definitions": manifest(stage)}
         path.parent.mkdir(parents=True, exist_ok=True)
         if content != before:
             path.write_text(json.dumps(content, indent=1, sort_keys=True), encoding="utf-8")
