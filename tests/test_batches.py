@@ -175,6 +175,94 @@ def test_void_of_the_source_is_never_pasted():
     assert (images[0, :, :4] == 0).all() and (images[0, :, 4:] == 100).all()
 
 
+# ---- rare-class crops -------------------------------------------------------------------------------------------
+
+LARGE = (40, 60)
+
+
+def with_rare_pixels(*places: tuple[int, int, int]) -> Memory:
+    """Four target images of class 0 with single pixels of class 2, at (image, row, column)."""
+    labels = np.zeros((4, *LARGE), np.uint8)
+    for place in places:
+        labels[place] = 2
+    return Memory(labels, first=100)
+
+
+def rare_batches(target: Memory, probability: float = 1, zoom=(1, 1), rare=(2,), **options) -> batches.Batches:
+    pixels = np.stack([np.bincount(label.ravel(), minlength=3) for label in target.labels])
+    crops = batches.RareCrops(pixels, rare, probability)
+    augment = [augmentation(), augmentation(LARGE, zoom=zoom)]
+    return make(memory(3), target, augment, rare_crops=crops, **{"target_share": 1} | options)
+
+
+def test_rare_class_is_at_the_centre_of_the_crop():
+    data = rare_batches(with_rare_pixels((1, 17, 30), (3, 22, 25)))
+    seen = set()
+    for step in range(10):
+        images, labels = data[step]
+        assert (labels[:, 8, 12] == 2).all() and ((labels == 2).sum(dim=(1, 2)) == 1).all()
+        seen |= set(numbers(images))
+    assert seen == {101, 103}
+
+
+@pytest.mark.parametrize("place", [(0, 0), (39, 59), (3, 40), (20, 58)])
+def test_crop_about_a_pixel_at_the_border_stays_within_the_image(place):
+    _, labels = rare_batches(with_rare_pixels((2, *place)))[0]
+    row, column = place[0] - min(max(place[0] - 8, 0), 24), place[1] - min(max(place[1] - 12, 0), 36)
+    assert (labels[:, row, column] == 2).all() and not (labels == VOID).any()
+
+
+@pytest.mark.parametrize("scale", [0.5, 1.0, 2.0])
+def test_crop_about_a_rare_class_keeps_to_the_zoom(scale):
+    """A square of the rare class stays in the middle and has the size that the zoom gives it."""
+    target = with_rare_pixels()
+    target.labels[1, 18:22, 28:32] = 2
+    for step in range(4):
+        images, labels = rare_batches(target, zoom=(scale, scale))[step]
+        assert set(numbers(images)) == {101}
+        for label in labels:
+            rows, columns = np.nonzero(label.numpy() == 2)
+            assert abs(len(rows) - 16 * scale**2) <= 6 * scale
+            for middle, at in ((7.5, rows.mean()), (11.5, columns.mean())):
+                assert abs(middle - at) <= 2 * scale + 0.5  # a random pixel of the square is at the centre
+
+
+def test_crop_of_an_image_that_zoom_made_smaller_than_the_crop_is_padded():
+    _, labels = rare_batches(with_rare_pixels((1, 20, 30)), zoom=(0.25, 0.25))[0]
+    assert ((labels != VOID).sum(dim=(1, 2)) == 10 * 15).all()
+
+
+def test_rare_crops_come_with_their_probability_and_leave_the_others_as_they_were():
+    target = with_rare_pixels((1, 17, 30))
+    plain, data = rare_batches(target, 0), rare_batches(target, 0.3, steps=200)
+    centred = 0
+    for step in range(200):
+        (images, labels), before = data[step], plain[step][0]
+        for number, label, other in zip(numbers(images), labels, numbers(before), strict=True):
+            at_centre = label[8, 12] == 2
+            centred += int(at_centre)
+            assert at_centre or number == other
+    assert abs(centred - 0.3 * 800) < 4 * np.sqrt(0.21 * 800)
+
+
+def test_rare_crops_are_a_function_of_seed_and_step():
+    target = with_rare_pixels((1, 17, 30), (1, 8, 9), (2, 20, 20))
+    one, other = (rare_batches(target, 0.5, zoom=(0.5, 2), seed=7) for _ in range(2))
+    forward = [one[step] for step in range(5)]
+    backward = [other[step] for step in reversed(range(5))][::-1]
+    for (images, labels), (images_again, labels_again) in zip(forward, backward, strict=True):
+        assert torch.equal(images, images_again) and torch.equal(labels, labels_again)
+    seeds = [rare_batches(target, seed=seed)[0][1] for seed in (1, 2)]
+    assert not torch.equal(*seeds)
+
+
+def test_without_pseudolabels_of_rare_classes_batches_are_as_ever():
+    target = with_rare_pixels()
+    plain = make(memory(3), target, [augmentation(), augmentation(LARGE)], target_share=1)
+    for data in (rare_batches(target), rare_batches(target, rare=())):
+        assert all(torch.equal(data[step][0], plain[step][0]) for step in range(5))
+
+
 # ---- augmentation -----------------------------------------------------------------------------------------------
 
 

@@ -103,6 +103,16 @@ def test_each_cycle_trains_from_w0_and_never_from_the_cycle_before(paper):
     assert paper.initial("source") == paper.initial("source_only") == []
 
 
+def test_selftraining_can_go_on_from_the_model_of_the_cycle_before():
+    plan = plan_of(PAPER, {"selftrain": {"start_from": "previous"}})
+    for rounds in (SELFTRAIN, MIXBATCH):
+        assert plan.initial(rounds[0]) == ["source/model.pt"]
+        for before, round in itertools.pairwise(rounds):
+            assert plan.initial(round) == [f"{before}/model.pt"] == plan.predictors(round)
+    assert plan.initial("cotrain/03/1") == ["selftrain/01/model.pt"]
+    assert plan.initial("final") == plan.initial("upper_bound") == ["source/model.pt"]
+
+
 def test_cotraining_starts_from_the_early_and_the_last_cycle_of_selftraining():
     plan = plan_of(PAPER, {"selftrain": {"cycles": 7, "early_cycle": 3}})
     for cycle in range(1, 6):
@@ -121,6 +131,18 @@ def test_without_the_cotraining_loop_final_labels_come_from_selftraining():
     assert plan.predictors("final") == ["selftrain/01/model.pt", "selftrain/10/model.pt"]
     assert plan.measured == [*SELFTRAIN, "final"]
     assert not any("cotrain" in round for round in (*plan.evaluated, *plan.pictured))
+
+
+def test_without_the_last_training_nothing_asks_for_it():
+    plan = plan_of(PAPER, {"final": None})
+    assert list(plan.evaluated) == ["source_only", "source", *SELFTRAIN, *COTRAIN, "upper_bound"]
+    assert not any("final" in name for name in (*plan.files, *plan.measured, *plan.pictured, *plan.ablation))
+    assert "last training" not in told(plan, "plot")["columns"]
+    assert [name for name, _ in told(plan, "plot")["series"]] == [
+        "self-training", "co-training, model 1", "co-training, model 2",
+    ]  # fmt: skip
+    with pytest.raises(BadInput, match=r"final: null, and this target needs the last training"):
+        plan.predictors("final")
 
 
 # ---- images and pseudo-labels -----------------------------------------------------------------------------------
@@ -153,6 +175,12 @@ def test_fusion_starts_from_the_empty_set_in_the_first_cycle_of_each_phase(paper
     assert paper.fused("selftrain/04")["pseudolabels"] == "selftrain/04/pseudolabels.h5"
 
 
+def test_cycles_without_fusion_train_on_their_own_labels_alone():
+    plan = plan_of(PAPER, {"selftrain": {"fuse": False}})
+    assert all("previous" not in plan.fused(round) for round in (*SELFTRAIN, *MIXBATCH))
+    assert plan.fused("cotrain/02/1")["previous"] == "cotrain/01/1/labels.h5"
+
+
 def test_exchange_reads_model_1_then_model_2(paper):
     assert paper.exchanged("cotrain/03") == {
         "pseudolabels": ["cotrain/03/1/combined.h5", "cotrain/03/2/combined.h5"],
@@ -181,6 +209,43 @@ def test_mixbatch_shares_the_labels_of_the_first_cycle_and_has_no_collage(paper)
     assert paper.labels("mixbatch/02") == "mixbatch/02/labels.h5"
     assert paper.fused("mixbatch/03")["previous"] == "mixbatch/02/labels.h5"
     assert all(paper.thresholds(round) == [] for round in MIXBATCH)
+
+
+def test_rare_crops_need_thresholds_in_every_cycle_and_the_collage_only_where_it_is():
+    rounds = (*SELFTRAIN, *MIXBATCH, *COTRAIN)
+    rare = {"rare_crops": 0.5, "rare_share": 0.002}
+    plan = plan_of(PAPER, {"mix": rare | {"collage_share": None}})
+    assert plan.thresholds("mixbatch/01") == ["selftrain/01/thresholds.csv"]
+    assert plan.thresholds("final") == plan.thresholds("upper_bound") == []
+    for round in rounds:
+        assert len(plan.thresholds(round)) == 1
+        found = told(plan, "train", round)
+        assert rare.items() <= found.items() and "collage_share" not in found
+    plain = plan_of(PAPER, {"mix": {"collage_share": None}})
+    assert not any(plain.thresholds(round) or "rare_crops" in told(plain, "train", round) for round in rounds)
+    assert list(plain.ablation) == ["source_only", "source", "selftrain/10", "final", "upper_bound"]
+
+
+def test_prior_is_of_the_targets_size_and_asks_for_statistics_and_a_picture():
+    sizes = {"data": {"source": {"size": [64, 96]}, "target": {"size": [32, 48]}}}
+    plan = plan_of(sizes, {"inference": {"prior": 0.07}})
+    assert told(plan, "statistics")["prior"] == {"size": [32, 48], "smoothing": 0.07}
+    assert {"data/source_statistics.h5", "figures/prior.png"} <= set(plan.files)
+    plan = plan_of(sizes)
+    assert "prior" not in told(plan, "statistics")
+    assert not {"data/source_statistics.h5", "figures/prior.png"} & set(plan.files)
+
+
+def test_patches_have_a_seed_for_each_round_and_scores_have_views_of_their_own():
+    views = {"scales": [0.5, 1.0], "flip": True}
+    plan = plan_of(PAPER, {"inference": {"patches": {"count": 7}} | views})
+    assert len({told(plan, "infer", round)["seed"] for round in (*SELFTRAIN, *COTRAIN, "final")}) == 21
+    infer = told(plan, "infer", "selftrain/01")
+    assert infer["patches"] == {"count": 7, "height": 0.5, "average": "probability"} and views.items() <= infer.items()
+    assert told(plan, "evaluate", "final")["scales"] == [1.0]
+    plan = plan_of(PAPER, {"evaluation": views})
+    assert views.items() <= told(plan, "evaluate", "final").items()
+    assert not {"seed", "patches"} & told(plan, "infer", "final").keys()
 
 
 # ---- settings ---------------------------------------------------------------------------------------------------
@@ -261,7 +326,8 @@ KINDS = {
 def everything(plan: Plan) -> dict[tuple[str, str], str]:
     """The settings of every job of a plan: (stage, round or other name) → JSON text."""
     pseudolabelled = [*plan.selftrain_rounds, *plan.mixbatch_rounds, *plan.cotrain_rounds(1), *plan.cotrain_rounds(2)]
-    trained = ["source", "source_only", "upper_bound", "final", *pseudolabelled]
+    final = ["final"] if plan.config.final else []
+    trained = ["source", "source_only", "upper_bound", *final, *pseudolabelled]
     cycles = [*plan.selftrain_rounds, *(round[:-2] for round in plan.cotrain_rounds(1))]
     jobs = {
         "render": ["source-0", "target-0", "validation-0"],
@@ -269,8 +335,8 @@ def everything(plan: Plan) -> dict[tuple[str, str], str]:
         "color": [""],
         "statistics": [""],
         "draw": cycles,
-        "infer": [*pseudolabelled, "final"],
-        "threshold": [*pseudolabelled, "final"],
+        "infer": [*pseudolabelled, *final],
+        "threshold": [*pseudolabelled, *final],
         "select": [*plan.selftrain_rounds, *plan.mixbatch_rounds],
         "exchange": [cycle for cycle in cycles if cycle.startswith("cotrain")],
         "train": trained,
@@ -331,6 +397,16 @@ SOURCE_TRAIN = {"train source", "train source_only"}
         ("training.optimizer.momentum", 0.8, ALL_TRAIN | SOURCE_TRAIN),
         ("training.class_balance", 0.01, ALL_TRAIN | SOURCE_TRAIN),
         ("model.encoder", "resnet18", SOURCE_TRAIN),
+        ("training.cycle.learning_rate", 0.1, {"train selftrain", "train mixbatch", "train cotrain"}),
+        ("selftrain.start_from", "previous", set()),
+        ("selftrain.fuse", False, set()),
+        ("mix.rare_crops", 0.5, {"train selftrain", "train mixbatch", "train cotrain"}),
+        ("mix.rare_share", 0.5, set()),  # without rare crops nothing reads it
+        ("inference.prior", 0.07, {"statistics"}),
+        ("inference.patches.height", 0.3, set()),  # nor this without patches
+        ("inference.patches.count", 9, {"infer selftrain", "infer mixbatch", "infer cotrain", "infer final"}),
+        ("inference.flip", True, {"infer selftrain", "infer mixbatch", "infer cotrain", "infer final"}),
+        ("evaluation.flip", True, {f"evaluate {job.split()[1]}" for job in ALL_TRAIN | SOURCE_TRAIN}),
         ("inference.keep_classes", 2, {"infer selftrain", "infer mixbatch", "infer cotrain", "infer final"}),
         ("final.ensemble", "max", {"infer final"}),
         ("final.labels_from", "2", set()),
@@ -408,7 +484,7 @@ def faults(*changes: dict) -> list[str]:
         ("training.final.step", 5, "config: training.final.step: unknown key; did you mean steps?"),
         ("data.target.spilt", "a", "config: data.target.spilt: unknown key; did you mean split?"),
         ("data.validation.spilt", "a", "config: data.validation.spilt: unknown key; did you mean split?"),
-        ("mix.zzz", 1, "config: mix.zzz: unknown key; known here: target_share, collage_share"),
+        ("mix.zzz", 1, "config: mix.zzz: unknown key; known here: target_share, collage_share, rare_crops, rare_share"),
     ],
 )
 def test_misspelt_key_is_named_with_its_place_and_the_key_that_was_meant(key, value, expected):
@@ -437,6 +513,13 @@ def test_misspelt_key_is_named_with_its_place_and_the_key_that_was_meant(key, va
         ("selftrain.selected", 501, "config: selftrain: .*selected must not exceed candidates"),
         ("training.cycle.steps", float("nan"), "config: training.cycle.steps: "),
         ("cotrain.lambda", float("nan"), "config: cotrain.lambda: "),
+        ("training.cycle.epochs", 2, "config: training.cycle: .*give either steps or epochs and set the other to null"),
+        ("training.cycle.steps", None, "config: training.cycle: .*give either steps or epochs"),
+        ("training.cycle.epochs", "2", 'config: training.cycle.epochs: .*number, got "2"'),
+        ("selftrain.thresholds.policy", "cbts", "config: selftrain.thresholds.policy: .*'mpt', 'st', 'cbst'.*, got"),
+        ("inference.scales", [], r"config: inference.scales: .*, got \[\]"),
+        ("inference.patches.height", 1.5, "config: inference.patches.height: .*, got 1.5"),
+        ("inference.prior", 0, "config: inference.prior: .*greater than 0, got 0"),
     ],
 )
 def test_value_out_of_range_is_named_with_its_place_and_what_was_found(key, value, expected):
@@ -540,3 +623,36 @@ def test_paper_schedule_preset_is_table_1():
     courses = [getattr(config.training, name) for name in ("source", "cycle", "final")]
     assert {course.learning_rate for course in courses} == {0.002} and config.training.optimizer.name == "sgd"
     assert [course.schedule for course in courses] == ["step", "constant", "step"]
+
+
+METHODS = ("st", "cbst", "cbst_sp", "cbst_sp_mst", "sisc")
+
+
+@pytest.mark.parametrize("name", METHODS)
+@pytest.mark.parametrize("below", ["toycity_to_camvid", "paper_schedule", None])
+def test_presets_of_zou_2018_are_its_schedule_on_top_of_any_other(name, below):
+    """Sect. 4.3, 5 and Appendix A."""
+    files = [WORKFLOW / "presets" / f"{n}.yaml" for n in (below, name) if n]
+    plan = plan_of(*(yaml.safe_load(path.read_text(encoding="utf-8")) for path in files))
+    assert plan.selftrain_rounds == ["selftrain/01", "selftrain/02", "selftrain/03"]
+    portions = [told(plan, "threshold", round)["portion"] for round in plan.selftrain_rounds]
+    assert portions == pytest.approx([0.2, 0.25, 0.3]) and plan.config.selftrain.thresholds.portion_max == 0.5
+    assert {told(plan, "threshold", r)["policy"] for r in plan.selftrain_rounds} == {"st" if name == "st" else "cbst"}
+    assert plan.initial("selftrain/02") == ["selftrain/01/model.pt"] and "previous" not in plan.fused("selftrain/02")
+    assert told(plan, "draw", "selftrain/02")["count"] is told(plan, "select", "selftrain/02")["count"] is None
+    train = told(plan, "train", "selftrain/03")
+    assert (train["course"]["epochs"], train["course"]["steps"], train["rare_share"]) == (2, None, 0.001)
+    assert "collage_share" not in train and not any(f.startswith(("cotrain", "final")) for f in plan.files)
+
+    infer, evaluate = told(plan, "infer", "selftrain/01"), told(plan, "evaluate", "selftrain/03")
+    assert infer.get("patches", {}).get("count") == (50 if name == "sisc" else None)
+    assert ("figures/prior.png" in plan.files) == ("_sp" in name)
+    assert infer["scales"] == [1.0] and evaluate["scales"] == ([0.5, 0.75, 1.0] if "mst" in name else [1.0])
+    assert infer["keep_classes"] == (1 if name == "st" else 3)
+
+
+def test_cotraining_can_use_any_policy_and_patches():
+    plan = plan_of({"cotrain": {"thresholds": {"policy": "cbst"}}, "inference": {"patches": {"count": 5}}})
+    assert told(plan, "threshold", "cotrain/01/2")["policy"] == told(plan, "threshold", "final")["policy"] == "cbst"
+    assert told(plan, "threshold", "selftrain/01")["policy"] == "mpt"
+    assert told(plan, "infer", "cotrain/01/2")["patches"]["count"] == 5

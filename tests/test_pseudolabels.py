@@ -362,6 +362,15 @@ def test_images_of_equal_file_name_in_two_folders_are_two_images():
     assert set(pseudolabels.fuse({"aachen/0001": 0.5}, {"ulm/0001": 0.9})) == {"aachen/0001", "ulm/0001"}
 
 
+# ---- rare classes -----------------------------------------------------------------------------------------------
+
+
+def test_rare_classes_are_those_below_the_share_of_the_predicted_pixels():
+    pixels = np.array([900_000, 999, 1000, 98_001, 0])  # of 1 000 000
+    assert pseudolabels.rare_classes(pixels, 0.001).tolist() == [1, 4]
+    assert pseudolabels.rare_classes(pixels, 0).tolist() == []
+
+
 # ---- collage ----------------------------------------------------------------------------------------------------
 
 

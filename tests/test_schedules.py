@@ -6,7 +6,7 @@ from collections import Counter
 import numpy as np
 import pytest
 
-from cotrain.schedules import balanced, portion, seed_of, shuffled
+from cotrain.schedules import balanced, iterations, portion, seed_of, shuffled
 
 
 def test_portion_grows_by_the_step_up_to_the_maximum():
@@ -17,6 +17,18 @@ def test_portion_grows_by_the_step_up_to_the_maximum():
 def test_portion_of_the_first_cycle_is_the_start():
     assert portion(0.3, 0.05, 0.5, 0) == 0.3
     assert portion(0.3, 0.0, 0.5, 7) == 0.3
+
+
+@pytest.mark.parametrize(
+    ("epochs", "images", "per_step", "expected"),
+    [(2, 100, 4, 50), (2, 101, 4, 51), (1, 3, 4, 1), (0.5, 10, 5, 1), (0.1, 30, 1, 3), (1.5, 367, 4, 138)],
+)
+def test_epochs_show_every_image_so_often(epochs, images, per_step, expected):
+    assert iterations(None, epochs, images, per_step) == expected
+
+
+def test_steps_are_steps():
+    assert iterations(70, None, 1000, 4) == 70
 
 
 @pytest.mark.parametrize("count", [1, 2, 7, 50])

@@ -110,6 +110,11 @@ def test_draw_of_all_images_is_the_index(cotrain, index, tmp_path):
     assert drawn(tmp_path / "all.csv") == IDS
 
 
+def test_draw_without_a_count_is_the_index(cotrain, index, tmp_path):
+    cotrain("draw", {"count": None}, index=index, out=tmp_path / "all.csv")
+    assert drawn(tmp_path / "all.csv") == IDS
+
+
 def test_draw_of_more_images_than_there_are_is_refused(refused, index, tmp_path):
     message = refused("draw", {"count": 7}, index=index, out=tmp_path / "candidates.csv")
     assert message == f"error: {index}: 7 candidates are wanted (N) of 6 images; lower `candidates`\n"
@@ -179,7 +184,7 @@ def test_threshold_refuses_what_is_no_predictions_file(refused, tmp_path):
 # ---- select -----------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("count", [1, 3, 100])
+@pytest.mark.parametrize("count", [1, 3, 100, None])
 def test_select_lists_the_most_confident_images_best_first(cotrain, tmp_path, count):
     label, confidence = maps(2)
     label[3], confidence[3] = label[0], confidence[0]  # as confident as the first, and before it by id
@@ -606,7 +611,6 @@ def test_explain_prints_what_made_a_file(capsys, cotrain, index, tmp_path):
         ({"count": 2.5}, ["--settings: count: "]),
         ({"count": "2"}, ["--settings: count: "]),
         ({"count": True}, ["--settings: count: "]),
-        ({"count": None}, ["--settings: count: "]),
         ({"count": [2]}, ["--settings: count: "]),
         ({}, ["--settings: count: missing; add this key"]),
     ],

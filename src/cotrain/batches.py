@@ -3,6 +3,7 @@
 A batch is a function of (seed, step) alone, so that workers, restarts and several processes agree without any state.
 """
 
+import math
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Protocol
@@ -61,6 +62,7 @@ class PseudolabelledImages:
         with store.open_hdf5(pseudolabels_file, "pseudolabels") as file:
             used = np.flatnonzero(file["confidence"][:] > 0)
             ids = store.image_ids(file)
+            self.class_pixels = file["class_pixels"][:][used]
             self.size = tuple(file["label"].shape[1:])
         if not len(used):
             raise BadInput(
@@ -112,31 +114,68 @@ class Collage:
         return torch.where(mask, source[0], target[0]), torch.where(mask, source[1], target[1])
 
 
+class RareCrops:
+    """Which target crops are centred on a rare class (Zou et al. 2018, Sect. 5)."""
+
+    def __init__(self, class_pixels: np.ndarray, rare: Sequence[int], probability: float):
+        """class_pixels (N, C): pseudo-labelled pixels of each class in each image; `rare` are classes."""
+        images = {int(c): np.flatnonzero(class_pixels[:, c]) for c in rare}
+        self.images = [(c, found) for c, found in images.items() if len(found)]
+        self.probability = probability if self.images else 0
+
+    def pick(self, i: int, rng: np.random.Generator) -> tuple[int, int | None]:
+        """Image i as it is; or, with the probability asked for, an image that has a rare class, and that class."""
+        if rng.random() >= self.probability:
+            return i, None
+        c, images = self.images[rng.integers(len(self.images))]
+        return int(rng.choice(images)), c
+
+
 def augmentation(settings: Augmentation, size: tuple[int, int]):
     """Random zoom about the working size, crop (void beyond the image), flip and colour jitter, from torchvision."""
     from torchvision import tv_tensors
     from torchvision.transforms import v2
 
     void = {tv_tensors.Image: 0, tv_tensors.Mask: pseudolabels.VOID}
+    zoom = v2.ScaleJitter(size[::-1], settings.zoom)  # it takes width, height
     steps = [
-        v2.ScaleJitter(size[::-1], settings.zoom),  # it takes width, height
         v2.RandomCrop(settings.crop, pad_if_needed=True, fill=void),
         v2.RandomHorizontalFlip(settings.flip),
     ]
     if settings.jitter:
         steps.append(v2.ColorJitter(settings.jitter, settings.jitter, settings.jitter))
-    transform = v2.Compose(steps)
+    rest = v2.Compose(steps)
 
-    def augment(pair: Pair) -> tuple[torch.Tensor, torch.Tensor]:
+    def augment(pair: Pair, centre: tuple[int, int] | None = None) -> tuple[torch.Tensor, torch.Tensor]:
+        """`centre` (row, column) is where the crop should have its middle; None: anywhere."""
         image = tv_tensors.Image(torch.from_numpy(pair[0]).permute(2, 0, 1))
-        augmented, label = transform(image, tv_tensors.Mask(torch.from_numpy(pair[1])))
-        return augmented.as_subclass(torch.Tensor), label.as_subclass(torch.Tensor)
+        image, label = zoom(image, tv_tensors.Mask(torch.from_numpy(pair[1])))
+        if centre is not None:  # cut to the crop's size before, the random crop has no choice left
+            window = _window(centre, pair[1].shape, label.shape, settings.crop)
+            image, label = (v2.functional.crop(x, *window) for x in (image, label))
+        image, label = rest(image, label)
+        return image.as_subclass(torch.Tensor), label.as_subclass(torch.Tensor)
 
     return augment
 
 
+def _window(centre: Sequence[int], size: Sequence[int], zoomed: Sequence[int], crop: Sequence[int]) -> tuple[int, ...]:
+    """top, left, height, width of a crop within an image of size `zoomed` about what was at `centre` of `size`."""
+    shape = [min(pair) for pair in zip(crop, zoomed, strict=True)]
+    corner = []
+    for place, old, new, length in zip(centre, size, zoomed, shape, strict=True):
+        start = math.floor((place + 0.5) * new / old - length / 2)
+        corner.append(min(max(start, 0), new - length))
+    return *corner, *shape
+
+
+def target_count(share: float, batch: int) -> int:
+    """Target images in a mini-batch: p_MB·N_MB."""
+    return round(share * batch)
+
+
 class Batches(Dataset):
-    """The batch of each step: `target_count` target images (p_MB·N_MB) with a collage, the rest source images."""
+    """The batch of each step: `target_count` target images with a collage, the rest source images."""
 
     def __init__(
         self,
@@ -149,13 +188,14 @@ class Batches(Dataset):
         target_share: float,
         collage: Collage | None,
         seed: int,
+        rare_crops: RareCrops | None = None,
         pick_source: Callable[[int, int, int], int] = shuffled,
     ):
         """`pick_source(position, count, seed)` names the source image for a position of a stream."""
         self.source, self.target, self.collage, self.pick_source = source, target, collage, pick_source
         self.augment_source, self.augment_target = augment
-        self.steps, self.seed = steps, seed
-        self.target_count = round(target_share * batch) if target else 0
+        self.steps, self.seed, self.rare_crops = steps, seed, rare_crops
+        self.target_count = target_count(target_share, batch) if target else 0
         self.source_count = batch - self.target_count
 
     def __len__(self) -> int:
@@ -175,6 +215,11 @@ class Batches(Dataset):
         return self.augment_source(self.source.load(i))
 
     def _target(self, step: int, j: int) -> tuple[torch.Tensor, torch.Tensor]:
-        i = shuffled(step * self.target_count + j, len(self.target), seed_of(self.seed, "target"))
-        pair = self.augment_target(self.target.load(i))
+        position, centre = step * self.target_count + j, None
+        i = shuffled(position, len(self.target), seed_of(self.seed, "target"))
+        if self.rare_crops:
+            rng = np.random.default_rng((seed_of(self.seed, "rare"), position))
+            i, rare = self.rare_crops.pick(i, rng)
+            centre = None if rare is None else rng.choice(np.argwhere(self.target.load(i)[1] == rare))
+        pair = self.augment_target(self.target.load(i), centre)
         return self.collage(pair, self._source("collage", step, j, self.target_count)) if self.collage else pair

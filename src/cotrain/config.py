@@ -87,7 +87,9 @@ class Inference(Views):
 
 class Mix(Strict):
     target_share: Share = Field(0.75, description="p_MB")
-    collage_share: Share = Field(0.5, description="p_CM")
+    collage_share: Share | None = Field(0.5, description="p_CM; null: no collage")
+    rare_crops: Share = Field(0.0, description="probability that a target crop is centred on a rare class; 0 is off")
+    rare_share: Share = Field(0.001, description="share of the predicted pixels below which a class is rare")
 
 
 class Thresholds(Strict):
@@ -111,22 +113,24 @@ class Thresholds(Strict):
 class SelfTraining(Strict):
     cycles: Annotated[int, Field(ge=1, le=99)] = Field(10, description="K_M")
     early_cycle: Annotated[int, Field(ge=1, le=99)] = Field(1, description="K_m")
-    candidates: Count = Field(500, description="N")
-    selected: Count = Field(100, description="n")
+    start_from: Literal["source", "previous"] = Field("source", description="W_0, or the model of the cycle before")
+    candidates: Count | None = Field(500, description="N; null: all")
+    selected: Count | None = Field(100, description="n; null: all")
+    fuse: bool = Field(True, description="with the labels of earlier cycles (Fuse)")
     thresholds: Thresholds = Thresholds(portion_start=0.3, portion_max=0.5)
 
     @model_validator(mode="after")
     def _in_order(self) -> Self:
         if self.early_cycle > self.cycles:
             raise ValueError("early_cycle must not exceed cycles")
-        if self.selected > self.candidates:
+        if self.candidates and self.selected and self.selected > self.candidates:
             raise ValueError("selected must not exceed candidates")
         return self
 
 
 class CoTraining(Strict):
     cycles: Cycles = Field(5, description="K; 0 leaves the loop out")
-    candidates: Count = Field(500, description="N")
+    candidates: Count | None = Field(500, description="N; null: all")
     selected: Count = Field(100, description="n")
     thresholds: Thresholds = Thresholds()
     balance: Share = Field(0.8, alias="lambda", description="λ")
@@ -136,7 +140,7 @@ class CoTraining(Strict):
 
     @model_validator(mode="after")
     def _in_order(self) -> Self:
-        if self.selected > self.candidates:
+        if self.candidates and self.selected > self.candidates:
             raise ValueError("selected must not exceed candidates")
         return self
 
@@ -161,7 +165,7 @@ class Config(Strict):
     mix: Mix = Mix()
     selftrain: SelfTraining = SelfTraining()
     cotrain: CoTraining = CoTraining()
-    final: Final = Final()
+    final: Final | None = Field(Final(), description="last training; null: none")
 
 
 class LabelSet(Strict):

@@ -91,18 +91,19 @@ class Plan:
         names |= {r: f"self-training {_cycle(r)}" for r in self.selftrain_rounds}
         pairs = zip(self.cotrain_rounds(1), self.cotrain_rounds(2), strict=True)
         names |= {r: f"co-training {_cycle(r)}, model {r[-1]}" for pair in pairs for r in pair}
-        names[FINAL] = "last training"
+        names |= {FINAL: "last training"} if self.config.final else {}
         return names | ({UPPER_BOUND: "upper bound"} if self.config.data.target.truth else {})
 
     @property
     def ablation(self) -> dict[str, str]:
-        """Round → name of the rows of the paper's Table IV."""
-        names = {SOURCE_ONLY: "source only"} | ({SOURCE: "+ LAB"} if self.config.align_colors else {})
-        names |= {
-            self.mixbatch_rounds[-1]: "+ MixBatch",
-            self.selftrain_rounds[-1]: "+ ClassMix",
-            FINAL: "+ co-training",
-        }
+        """Round → name of the rows of the paper's Table IV; what the config leaves out has no row."""
+        config, selftrain = self.config, self.selftrain_rounds[-1]
+        names = {SOURCE_ONLY: "source only"} | ({SOURCE: "+ LAB"} if config.align_colors else {})
+        if config.mix.collage_share is None:
+            names |= {selftrain: "+ MixBatch"}
+        else:
+            names |= {self.mixbatch_rounds[-1]: "+ MixBatch", selftrain: "+ ClassMix"}
+        names |= {FINAL: "+ co-training"} if config.final else {}
         return names | ({UPPER_BOUND: "upper bound"} if self.config.data.target.truth else {})
 
     @property
@@ -119,7 +120,8 @@ class Plan:
         files = [f"data/{name}.csv" for name in (*self.domains, *(["color"] if config.align_colors else []))]
         files += ["data/source_statistics.h5"] if config.training.class_balance or config.inference.prior else []
         files += self.prior_picture
-        files += [f"{SOURCE}/model.pt", *(f"{FINAL}/{name}" for name in (*labelled, "model.pt"))]
+        files += [f"{SOURCE}/model.pt"]
+        files += [f"{FINAL}/{name}" for name in (*labelled, "model.pt")] if config.final else []
         for round in self.selftrain_rounds:
             files += [
                 f"{round}/{name}" for name in ("candidates.csv", *labelled, "selected.csv", "labels.h5", "model.pt")
@@ -154,33 +156,37 @@ class Plan:
         """Models that make the round's predictions: those of the round before; for `final`, by w."""
         if round != FINAL:
             return [f"{self._before(round)}/model.pt"]
+        if self.config.final is None:
+            raise BadInput("config: final: null, and this target needs the last training; give final.labels_from")
         who = self.config.final.labels_from
         return [f"{self._last_cotrained(m)}/model.pt" for m in ((1, 2) if who == "ensemble" else (int(who),))]
 
     def initial(self, round: str) -> list[str]:
-        """Model that the round's training starts from: W_0, or W_{0,i} in the co-training loop; none for W_0 itself."""
+        """Model that the round's training starts from: W_0, or W_{0,i} in the co-training loop; none for W_0 itself.
+
+        With `start_from: previous`, a cycle of self-training goes on from the model of the cycle before.
+        """
         if round in (SOURCE, SOURCE_ONLY):
             return []
-        return [f"{self._start(round)}/model.pt"]
+        goes_on = round.startswith((SELFTRAIN, MIXBATCH)) and self.config.selftrain.start_from == "previous"
+        return [f"{self._before(round) if goes_on else self._start(round)}/model.pt"]
 
     def labels(self, round: str) -> str:
         """Pseudo-labels that the round trains on."""
         if round == FINAL:
             return f"{FINAL}/pseudolabels.h5"
-        if round == self.mixbatch_rounds[0]:  # the first cycle does not depend on the collage
-            return f"{self.selftrain_rounds[0]}/labels.h5"
-        return f"{round}/labels.h5"
+        return f"{self._labelled_by(round)}/labels.h5"
 
     def thresholds(self, round: str) -> list[str]:
-        """Threshold table for the collage; none where there is no collage."""
-        return [f"{round}/thresholds.csv"] if round.startswith((SELFTRAIN, COTRAIN)) else []
+        """Threshold table for the collage and the rare-class crops; none where there are neither."""
+        return [f"{self._labelled_by(round)}/thresholds.csv"] if self._mixed(round) else []
 
     def fused(self, round: str) -> dict[str, str]:
         """Inputs of `fuse`: the earlier labels, this cycle's pseudo-labels and which of them are selected."""
         inputs = {"pseudolabels": f"{round}/pseudolabels.h5", "selected": f"{round}/selected.csv"}
         if round.startswith(COTRAIN):
             inputs["pseudolabels"] = self.exchanged(round.rpartition("/")[0])["pseudolabels"][2 - int(round[-1])]
-        if _cycle(round) > 1:
+        if _cycle(round) > 1 and (round.startswith(COTRAIN) or self.config.selftrain.fuse):
             inputs["previous"] = self.labels(_earlier(round))
         return inputs
 
@@ -196,6 +202,19 @@ class Plan:
     def aligned(self, round: str) -> bool:
         """Whether the round's source images are LAB-aligned."""
         return self.config.align_colors and round != SOURCE_ONLY
+
+    def _labelled_by(self, round: str) -> str:
+        """The round whose predictions this round trains on; the first cycle's do not depend on the collage."""
+        return self.selftrain_rounds[0] if round == self.mixbatch_rounds[0] else round
+
+    def _mixed(self, round: str) -> dict:
+        """Settings of how target images are mixed and cropped by their pseudo-labels."""
+        mix, mixed = self.config.mix, {}
+        if round.startswith((SELFTRAIN, COTRAIN)) and mix.collage_share is not None:
+            mixed["collage_share"] = mix.collage_share
+        if round.startswith((SELFTRAIN, MIXBATCH, COTRAIN)) and mix.rare_crops:
+            mixed |= {"rare_crops": mix.rare_crops, "rare_share": mix.rare_share}
+        return mixed
 
     def _start(self, round: str) -> str:
         if round.startswith(COTRAIN):
@@ -364,9 +383,7 @@ class Plan:
         settings |= {"target_share": config.mix.target_share, "target_size": config.data.target.size}
         if round == UPPER_BOUND:
             return settings | {"target": self._labels("target")}
-        if self.thresholds(round):
-            settings["collage_share"] = config.mix.collage_share
-        return settings
+        return settings | self._mixed(round)
 
     def _evaluate(self, _: str) -> dict:
         inference = self.config.inference
@@ -393,7 +410,7 @@ class Plan:
     def _plot(self, _: str) -> dict:
         series = {"self-training": self.selftrain_rounds}
         series |= {f"co-training, model {m}": self.cotrain_rounds(m) for m in (1, 2) if self.config.cotrain.cycles}
-        series["last training"] = [FINAL]
+        series |= {"last training": [FINAL]} if self.config.final else {}
         columns = [self.evaluated[r] for r in self.pictured]
         return {"colors": list(self.labelset.classes.items()), "columns": columns, "series": list(series.items())}
 
@@ -401,7 +418,8 @@ class Plan:
     def pictured(self) -> list[str]:
         """Rounds that the overview shows side by side."""
         rounds = [SOURCE_ONLY, self.selftrain_rounds[-1]]
-        return rounds + ([self.cotrain_rounds(1)[-1]] if self.config.cotrain.cycles else []) + [FINAL]
+        rounds += [self.cotrain_rounds(1)[-1]] if self.config.cotrain.cycles else []
+        return rounds + ([FINAL] if self.config.final else [])
 
 
 class _Traced:

@@ -254,6 +254,11 @@ def fuse(previous: dict[str, float], new: dict[str, float]) -> dict[str, str]:
     return origin | {i: "new" for i, c in new.items() if i not in previous or c > previous[i]}
 
 
+def rare_classes(pixels: np.ndarray, share: float) -> np.ndarray:
+    """Classes that make up less than `share` of the predicted pixels (Zou 2018, Sect. 5). pixels (C,) int."""
+    return np.flatnonzero(pixels < share * pixels.sum())
+
+
 def collage_mask(source_label: np.ndarray, thresholds: np.ndarray, share: float) -> np.ndarray:
     """Pixels of a source crop to paste over a target image (ClassMix-inspired collage, Sect. III-A).
 

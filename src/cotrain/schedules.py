@@ -1,6 +1,7 @@
 """How settings move with cycles and images with steps; and seeds, so that every draw is a function of its name."""
 
 import hashlib
+import math
 from functools import lru_cache
 
 import numpy as np
@@ -9,6 +10,11 @@ import numpy as np
 def portion(start: float, step: float, maximum: float, k: int) -> float:
     """Share of pixels to pseudo-label in cycle k = 0, 1, …: min(p_m + k·Δp, p_M) (Gómez et al. 2022, Sect. III-A)."""
     return min(start + k * step, maximum)
+
+
+def iterations(steps: int | None, epochs: float | None, images: int, per_step: int) -> int:
+    """Length of a training: `steps`, or as many as show `images` images `epochs` times with `per_step` in a batch."""
+    return steps or math.ceil(epochs * images / per_step - 1e-9)
 
 
 def seed_of(seed: int, *names: str | int) -> int:

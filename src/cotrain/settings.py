@@ -5,7 +5,8 @@
 
 import json
 from pathlib import Path
-from typing import Annotated, Literal, Self, get_args
+from types import NoneType, UnionType
+from typing import Annotated, Literal, Self, Union, get_args, get_origin
 
 from pydantic import (
     AfterValidator,
@@ -47,10 +48,15 @@ class Strict(BaseModel):
     @field_validator("*", mode="before")
     @classmethod
     def _numbers_are_numbers(cls, value: object, info: ValidationInfo) -> object:
-        numeric = cls.model_fields[info.field_name].annotation in (int, float, int | None, float | None)
-        if numeric and isinstance(value, bool | str):
+        if isinstance(value, bool | str) and _is_number(cls.model_fields[info.field_name].annotation):
             raise ValueError("input should be a number")
         return value
+
+
+def _is_number(annotation: object) -> bool:
+    """int or float, with or without bounds, or null."""
+    kinds = get_args(annotation) if get_origin(annotation) in (Union, UnionType) else (annotation,)
+    return {get_args(kind)[0] if get_origin(kind) is Annotated else kind for kind in kinds} <= {int, float, NoneType}
 
 
 class Labels(Strict):
@@ -92,13 +98,22 @@ Schedule = Literal["constant", "step", "poly", "one_cycle"]
 class Course(Strict):
     """How long a training runs and how its learning rate moves."""
 
-    steps: Count = Field(60000, description="iterations")
+    steps: Count | None = Field(60000, description="iterations; null: by epochs")
+    epochs: Positive | None = Field(
+        None, description="passes over the target images (W_0: the source) instead of steps"
+    )
     learning_rate: Positive = Field(0.002, description="initial learning rate; the peak of one_cycle")
     schedule: Schedule = Field("step", description="its course: constant, step (×0.1 at 1/3, 2/3), poly, one_cycle")
 
+    @model_validator(mode="after")
+    def _one_length(self) -> Self:
+        if (self.steps is None) == (self.epochs is None):
+            raise ValueError("give either steps or epochs and set the other to null")
+        return self
+
 
 class Draw(Strict):
-    count: Count = Field(description="candidate images, N")
+    count: Count | None = Field(description="candidate images, N; null: all")
     seed: int = Field(0, description="seed of the draw")
 
 
@@ -150,7 +165,7 @@ class Thresholding(Strict):
 
 
 class Select(Strict):
-    count: Count = Field(description="images to keep, n")
+    count: Count | None = Field(description="images to keep, n; null: all that have a pseudo-label")
 
 
 class Exchange(Strict):
@@ -186,10 +201,12 @@ class Train(Strict):
     target: Labels | None = Field(None, description="values of the target labels (upper bound only)")
     augmentation: Augmentation = Field(Augmentation(), description="crop (height, width in pixels), zoom, flip, jitter")
     optimizer: Optimizer = Field(Optimizer(), description="name (sgd, adamw), momentum, weight_decay")
-    course: Course = Field(Course(), description="steps (iterations), learning_rate, schedule")
+    course: Course = Field(Course(), description="steps (iterations) or epochs, learning_rate, schedule")
     batch: Count = Field(4, description="images per mini-batch, N_MB")
     target_share: Share = Field(0.0, description="share of target images in a mini-batch, p_MB")
     collage_share: Share | None = Field(None, description="share of source classes pasted, p_CM; null: no collage")
+    rare_crops: Share = Field(0.0, description="probability that a target crop is centred on a rare class; 0 is off")
+    rare_share: Share = Field(0.001, description="share of the predicted pixels below which a class is rare")
     balance_temperature: Positive | None = Field(
         None, description="class-balanced source sampling: temperature T; null: every image alike"
     )

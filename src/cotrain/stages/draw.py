@@ -11,7 +11,8 @@ from cotrain.settings import Draw
 
 def run(settings: Draw, index: Path, out: Path, made_by: dict) -> None:
     rows = store.read_table(index, "index")
-    if settings.count > len(rows):
-        raise BadInput(f"{index}: {settings.count} candidates are wanted (N) of {len(rows)} images; lower `candidates`")
-    drawn = np.sort(np.random.default_rng(settings.seed).choice(len(rows), settings.count, replace=False))
+    count = settings.count or len(rows)
+    if count > len(rows):
+        raise BadInput(f"{index}: {count} candidates are wanted (N) of {len(rows)} images; lower `candidates`")
+    drawn = np.sort(np.random.default_rng(settings.seed).choice(len(rows), count, replace=False))
     store.write_table(out, "index", rows.iloc[drawn].to_dict("records"), made_by)

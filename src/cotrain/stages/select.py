@@ -12,6 +12,6 @@ def run(settings: Select, pseudolabels: Path, out: Path, made_by: dict) -> None:
         ids, confidence = store.image_ids(file), file["confidence"][:]
     rows = [
         {"image_id": ids[i], "confidence": confidence[i], "reason": f"rank {rank}"}
-        for rank, i in enumerate(select(confidence, ids, settings.count), start=1)
+        for rank, i in enumerate(select(confidence, ids, settings.count or len(ids)), start=1)
     ]
     store.write_table(out, "selected", rows, made_by)

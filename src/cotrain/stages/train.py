@@ -3,12 +3,14 @@
 from functools import partial
 from pathlib import Path
 
+import pandas as pd
 import torch
 from torch.utils.data import DataLoader
 
 from cotrain import batches, models, schedules, store, training
 from cotrain.errors import BadInput
 from cotrain.progress import progress
+from cotrain.pseudolabels import rare_classes
 from cotrain.settings import Train
 
 
@@ -30,10 +32,12 @@ def run(
     torch.manual_seed(settings.seed)
     device = models.device_of(settings.device)
     model = (models.load(init, classes) if init else models.build(settings.model, classes)).to(device)
-    optimizer = training.make_optimizer(model, settings.optimizer, settings.course.learning_rate)
-    scheduler = training.SCHEDULES[settings.course.schedule](optimizer, settings.course.steps)
     labelled = batches.LabelledImages(source, settings.source.values, settings.source_size, color)
     unlabelled = _target_images(settings, target, pseudolabels)
+    steps = _steps(settings, labelled, unlabelled)
+    optimizer = training.make_optimizer(model, settings.optimizer, settings.course.learning_rate)
+    scheduler = training.SCHEDULES[settings.course.schedule](optimizer, steps)
+    table = _thresholds(thresholds, classes)
     data = batches.Batches(
         batches.Cached(labelled, settings.cache_mb // 2),
         unlabelled and batches.Cached(unlabelled, settings.cache_mb // 2),
@@ -41,10 +45,11 @@ def run(
             batches.augmentation(settings.augmentation, size)
             for size in (settings.source_size, settings.target_size or settings.source_size)
         ],
-        steps=settings.course.steps,
+        steps=steps,
         batch=settings.batch,
         target_share=settings.target_share,
-        collage=_collage(settings, thresholds, classes),
+        collage=_collage(settings, table),
+        rare_crops=_rare_crops(settings, table, unlabelled),
         seed=settings.seed,
         **_class_balance(settings, statistics),
     )
@@ -63,15 +68,42 @@ def _target_images(settings: Train, target: Path | None, pseudolabels: Path | No
     return batches.LabelledImages(target, settings.target.values, settings.target_size)
 
 
-def _collage(settings: Train, thresholds: Path | None, classes: tuple[str, ...]) -> batches.Collage | None:
+def _steps(settings: Train, labelled: batches.Images, unlabelled: batches.Images | None) -> int:
+    """Iterations; epochs count over the target images where there are some, else over the source."""
+    course, per_step = settings.course, settings.batch
+    if unlabelled:
+        per_step = batches.target_count(settings.target_share, settings.batch)
+        if course.epochs and not per_step:
+            raise BadInput("course.epochs: a mini-batch has no target image; raise target_share, or give course.steps")
+    return schedules.iterations(course.steps, course.epochs, len(unlabelled or labelled), per_step)
+
+
+def _thresholds(path: Path | None, classes: tuple[str, ...]) -> pd.DataFrame | None:
+    if path is None:
+        return None
+    table = store.read_table(path, "thresholds")
+    if tuple(table["name"]) != classes:
+        raise BadInput(f"{path}: other classes than the source labels; give a table of this run")
+    return table
+
+
+def _collage(settings: Train, thresholds: pd.DataFrame | None) -> batches.Collage | None:
     if settings.collage_share is None:
         return None
     if thresholds is None:
         raise BadInput("collage_share: the collage needs --thresholds; give the table, or set collage_share to null")
-    table = store.read_table(thresholds, "thresholds")
-    if tuple(table["name"]) != classes:
-        raise BadInput(f"{thresholds}: other classes than the source labels; give a table of this run")
-    return batches.Collage(table["threshold"].to_numpy(), settings.collage_share)
+    return batches.Collage(thresholds["threshold"].to_numpy(), settings.collage_share)
+
+
+def _rare_crops(
+    settings: Train, thresholds: pd.DataFrame | None, unlabelled: batches.Images | None
+) -> batches.RareCrops | None:
+    if not settings.rare_crops:
+        return None
+    if thresholds is None or not isinstance(unlabelled, batches.PseudolabelledImages):
+        raise BadInput("rare_crops: they need --thresholds and --pseudolabels; give both, or set rare_crops to 0")
+    rare = rare_classes(thresholds["pixels"].to_numpy(), settings.rare_share)
+    return batches.RareCrops(unlabelled.class_pixels, rare, settings.rare_crops)
 
 
 def _class_balance(settings: Train, statistics: Path | None) -> dict:

@@ -1,0 +1,82 @@
+"""The train stage with a small network: how long it trains, and what it refuses."""
+
+import numpy as np
+import pytest
+import torch
+from conftest import CLASSES, VOID, write_index, write_pseudolabels, write_thresholds
+
+SIZE = (32, 48)
+IDENTITY = {"0": 0, "1": 1, "2": 2}
+
+
+def settings(**changes) -> dict:
+    return {
+        "source": {"classes": CLASSES, "values": IDENTITY},
+        "source_size": SIZE,
+        "target_size": SIZE,
+        "model": {"architecture": "FPN", "encoder": "resnet18", "weights": None},
+        "augmentation": {"crop": SIZE},
+        "batch": 4,
+    } | changes
+
+
+def course(**length) -> dict:
+    return {"steps": None, "learning_rate": 0.01, "schedule": "poly"} | length
+
+
+@pytest.fixture
+def paths(tmp_path):
+    """Four source images; six target images, of which one has no pseudo-label; class 2 is in one of them."""
+    rng = np.random.default_rng(0)
+    images = {i: rng.integers(0, 256, (*SIZE, 3)).astype(np.uint8) for i in "abcdef"}
+    labels = {i: rng.integers(0, 2, SIZE).astype(np.uint8) for i in "abcde"}
+    source = write_index(tmp_path / "source" / "index.csv", {i: images[i] for i in "abcd"}, labels)
+    target = write_index(tmp_path / "target" / "index.csv", images)
+    label = np.stack([labels[i] for i in "abcdea"])
+    label[3], label[2, 10, 20] = VOID, 2
+    confidence = np.full(label.shape, 60000, np.uint16)
+    return {
+        "source": source,
+        "target": target,
+        "pseudolabels": write_pseudolabels(tmp_path / "labels.h5", list(images), label, confidence),
+        "thresholds": write_thresholds(tmp_path / "thresholds.csv", [0.5, 0.6, 0.7]),
+    }
+
+
+def trained(cotrain, out, options: dict, **paths) -> dict[str, torch.Tensor]:
+    result = cotrain("train", settings(**options), out=out, **paths)
+    assert result.code == 0, result.err
+    return torch.load(out, weights_only=True)["state"]
+
+
+def same(one: dict, other: dict) -> bool:
+    return all(torch.equal(one[name], other[name]) for name in one)
+
+
+def test_epochs_count_the_target_images_with_pseudolabels(cotrain, paths, tmp_path):
+    """Two passes over 5 images at 3 in each mini-batch of 4 are 4 steps."""
+    mix = {"target_share": 0.75}
+    found = trained(cotrain, tmp_path / "e.pt", mix | {"course": course(epochs=2)}, **paths)
+    assert same(found, trained(cotrain, tmp_path / "s.pt", mix | {"course": course(steps=4)}, **paths))
+    assert not same(found, trained(cotrain, tmp_path / "s.pt", mix | {"course": course(steps=5)}, **paths))
+
+
+def test_epochs_of_a_source_training_count_the_source_images(cotrain, paths, tmp_path):
+    """One and a half passes over 4 images at 4 a step are 2 steps."""
+    found = trained(cotrain, tmp_path / "e.pt", {"course": course(epochs=1.5)}, source=paths["source"])
+    assert same(found, trained(cotrain, tmp_path / "s.pt", {"course": course(steps=2)}, source=paths["source"]))
+
+
+def test_epochs_without_a_target_image_in_the_mini_batch_are_refused(refused, paths, tmp_path):
+    message = refused("train", settings(course=course(epochs=1), target_share=0.1), out=tmp_path / "m.pt", **paths)
+    assert "course.epochs: a mini-batch has no target image" in message
+
+
+def test_rare_crops_change_the_training_and_need_thresholds_and_pseudolabels(cotrain, refused, paths, tmp_path):
+    rare = {"target_share": 0.5, "course": course(steps=2), "rare_crops": 1.0, "rare_share": 0.5}
+    zoomed = {"augmentation": {"crop": SIZE, "zoom": (1.5, 1.5)}}
+    with_crops = trained(cotrain, tmp_path / "a.pt", rare | zoomed, **paths)  # class 2 has a third of the pixels
+    assert not same(with_crops, trained(cotrain, tmp_path / "b.pt", rare | zoomed | {"rare_crops": 0.0}, **paths))
+    del paths["thresholds"]
+    message = refused("train", settings(**rare), out=tmp_path / "m.pt", **paths)
+    assert message.startswith("error: rare_crops: they need --thresholds and --pseudolabels")
