@@ -131,5 +131,8 @@ def _class_balance(settings: Train, statistics: Path | None) -> dict:
         raise BadInput("balance_temperature: class balance needs --statistics; give the file, or set it to null")
     with store.open_hdf5(statistics, "statistics") as file:
         pixels = file["class_pixels"][:]
-    pick = partial(schedules.balanced, pixels, settings.balance_temperature)
-    return {"pick_source": lambda position, count, seed: pick(position, seed)}
+
+    def pick(position: int, count: int, seed: int) -> int:
+        return schedules.balanced(position, pixels, settings.balance_temperature, seed)
+
+    return {"pick_source": pick}
