@@ -276,9 +276,11 @@ def test_class_that_the_label_set_does_not_have_is_an_error():
         label_values(own, "streets", CLASSES)
 
 
-def test_dataset_without_any_class_of_the_label_set_is_an_error():
-    with pytest.raises(BadInput, match=r"dataset own: no class of label set streets; add classes\.streets"):
-        label_values(dataset({0: "pancreas"}), "streets", CLASSES)
+def test_name_without_a_class_is_not_silently_void_if_the_label_set_is_not_listed():
+    with pytest.raises(
+        BadInput, match=r"dataset own: 'pancreas' is no class of label set streets; add classes\.streets"
+    ):
+        label_values(dataset({0: "sky", 1: "pancreas"}), "streets", CLASSES)
 
 
 # ---- the project's descriptions ---------------------------------------------------------------------------------

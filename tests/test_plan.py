@@ -565,7 +565,7 @@ def test_dataset_of_ones_own_is_a_file(tmp_path):
 
 def test_dataset_without_a_class_of_the_label_set_is_named(tmp_path):
     (line,) = faults({"data": {"source": {"dataset": own_dataset(tmp_path, values={0: "pancreas"})}}})
-    assert line.startswith("dataset own: no class of label set toycity17; add classes.toycity17")
+    assert line.startswith("dataset own: 'pancreas' is no class of label set toycity17; add classes.toycity17")
 
 
 def test_source_and_validation_need_labels_and_the_target_does_not(tmp_path):

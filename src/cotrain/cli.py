@@ -122,6 +122,7 @@ def _values(stage: str, run: typing.Callable, given: dict) -> dict:
         settings = values["settings"].model_dump(mode="json", by_alias=True)
     if "made_by" in parameters:
         from cotrain import store
+        from cotrain.reruns import listing
 
         for name in (n for n, v in values.items() if _is_pair(parameters[n])):
             if len(values[name]) != 2:
@@ -132,6 +133,9 @@ def _values(stage: str, run: typing.Callable, given: dict) -> dict:
         if missing := [path for paths in files.values() for path in paths if not path.exists()]:
             raise BadInput(f"{missing[0]}: no such file; run the stage that makes it")
         values["made_by"] = store.provenance(stage, settings, files)
+        if "root" in values:  # of photographs only the names: they may be many
+            root = {"path": values["root"], "sha256": listing(Path(values["root"]))}
+            values["made_by"]["inputs"]["root"] = [root]
     return values
 
 

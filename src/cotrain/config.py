@@ -204,13 +204,17 @@ def load_labelset(workflow: Path, name: str) -> LabelSet:
 def label_values(dataset: Dataset, labelset: str, classes: tuple[str, ...]) -> dict[int, int]:
     """Which class of the label set each label value of the dataset means; VOID for values outside the set.
 
-    A dataset that does not list the label set is matched by equal names.
+    A dataset that does not list the label set is matched by equal names; but for `unlabelled` none may be left over.
     """
-    mapping = dataset.classes.get(labelset, {name: name for name in dataset.values.values() if name in classes})
+    own = [name for name in dataset.values.values() if name != "unlabelled"]
+    mapping = dataset.classes.get(labelset)
+    if mapping is None:
+        if unknown := [name for name in own if name not in classes]:
+            what = f"{unknown[0]!r} is no class of label set {labelset}"
+            raise BadInput(f"dataset {dataset.name}: {what}; add classes.{labelset} to its YAML")
+        mapping = {name: name for name in own}
     if unknown := [name for name in mapping if name not in dataset.values.values()]:
         raise BadInput(f"dataset {dataset.name}: classes.{labelset} names {unknown[0]}, which is not among its values")
     if unknown := [name for name in mapping.values() if name not in classes]:
         raise BadInput(f"dataset {dataset.name}: classes.{labelset} maps to {unknown[0]}, not a class of {labelset}")
-    if not mapping and dataset.values:
-        raise BadInput(f"dataset {dataset.name}: no class of label set {labelset}; add classes.{labelset} to its YAML")
     return {value: classes.index(mapping[name]) if name in mapping else VOID for value, name in dataset.values.items()}

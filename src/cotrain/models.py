@@ -118,6 +118,7 @@ def save(path: Path, model: Segmenter, made_by: dict) -> None:
     buffer = io.BytesIO()  # torch.save to a path would write that path's temporary name into the file
     torch.save(content, buffer)
     store.write_bytes(path, buffer.getvalue())
+    store.write_sidecar(path, made_by)
 
 
 def read(path: Path) -> dict:

@@ -9,7 +9,9 @@ import os
 from functools import cached_property
 from pathlib import Path
 
-from cotrain.config import Config, Domain, label_values, load_dataset, load_labelset
+from pydantic import BaseModel
+
+from cotrain.config import Config, Domain, LabelSet, label_values, load_dataset, load_labelset
 from cotrain.errors import BadInput
 from cotrain.schedules import portion, seed_of
 from cotrain.settings import Dataset, parse
@@ -18,6 +20,15 @@ SOURCE, SOURCE_ONLY, UPPER_BOUND, FINAL = "source", "source_only", "upper_bound"
 SELFTRAIN, MIXBATCH, COTRAIN = "selftrain", "mixbatch", "cotrain"
 ROUND = r"(selftrain|mixbatch)/\d\d|cotrain/\d\d/[12]|final|source|source_only|upper_bound"
 
+# What a job of a stage reads, beside its settings, is answered by these.
+STRUCTURE = {
+    "infer": ("predictors", "candidates"),
+    "train": ("initial", "labels", "thresholds", "aligned"),
+    "fuse": ("fused",),
+    "exchange": ("exchanged",),
+    "measure": ("labels",),
+}
+
 
 class Plan:
     """All questions of the workflow about one config. Paths are as the rules write them."""
@@ -25,20 +36,32 @@ class Plan:
     def __init__(self, config: dict, workflow: Path):
         self.config: Config = parse(Config, config, "config")
         data = self.config.data
-        self.labelset = load_labelset(workflow, data.labelset)
-        self.classes = tuple(self.labelset.classes)
+        self.labelsets = {data.labelset: load_labelset(workflow, data.labelset)}
         self.domains: dict[str, Domain] = {"source": data.source, "target": data.target}
         if data.validation:
             self.domains["validation"] = data.validation
-        self.datasets: dict[str, Dataset] = {k: load_dataset(workflow, d.dataset) for k, d in self.domains.items()}
+        self.datasets = {d.dataset: load_dataset(workflow, d.dataset) for d in self.domains.values()}
         self._check()
 
     def _check(self) -> None:
-        for name, dataset in self.datasets.items():
+        for name in self.domains:
+            dataset = self.dataset(name)
             if dataset.labels is None and (name != "target" or self.config.data.target.truth):
                 raise BadInput(f"config: data.{name}.dataset: {dataset.name} has no labels; choose a labelled dataset")
             if dataset.labels:
                 self._labels(name)
+
+    def dataset(self, domain: str) -> Dataset:
+        """Description of the dataset of a domain: source, target or validation."""
+        return self.datasets[self.domains[domain].dataset]
+
+    @property
+    def labelset(self) -> LabelSet:
+        return self.labelsets[self.config.data.labelset]
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        return tuple(self.labelset.classes)
 
     def gpus(self) -> int:
         """GPUs that a job with a network asks for."""
@@ -211,7 +234,7 @@ class Plan:
 
     def data_root(self, name: str) -> str:
         """Folder of the dataset of a domain: source, target or validation."""
-        dataset, root = self.datasets[name], self.config.data.root or os.environ.get("COTRAIN_DATA")
+        dataset, root = self.dataset(name), self.config.data.root or os.environ.get("COTRAIN_DATA")
         if dataset.generator:
             return self.scenes(self.domains[name].split)
         if root is None:
@@ -231,10 +254,10 @@ class Plan:
             raise BadInput(f"config: data: toycity has no split {split!r}; use source, target or validation")
         height, width = toycity.size
         name = f"{split}-{getattr(toycity, split)}-{height}x{width}-seed{toycity.seed}"
-        return f"{self.config.results}/shared/toycity/{name}"
+        return str(Path(self.config.results, "shared", "toycity", name))
 
     def _labels(self, name: str) -> dict:
-        values = label_values(self.datasets[name], self.labelset.name, self.classes)
+        values = label_values(self.dataset(name), self.labelset.name, self.classes)
         return {"classes": self.classes, "values": values}
 
     # ---- settings -----------------------------------------------------------------------------------------------
@@ -242,6 +265,18 @@ class Plan:
     def settings(self, stage: str, name: str = "") -> str:
         """What `cotrain STAGE --settings` gets for a round, or a domain: canonical JSON of just what it reads."""
         return json.dumps(getattr(self, f"_{stage}")(name), sort_keys=True)
+
+    def keys(self, stage: str, name: str = "") -> dict:
+        """Config keys that the settings and inputs of a job follow from, with their values."""
+        read: dict = {}
+        traced = Plan.__new__(Plan)
+        traced.labelsets, traced.datasets = self.labelsets, self.datasets
+        traced.config = _Traced(self.config, "", read)
+        traced.domains = {domain: getattr(traced.config.data, domain) for domain in self.domains}
+        traced.settings(stage, name)
+        for question in STRUCTURE.get(stage, ()):
+            getattr(traced, question)(name)
+        return json.loads(json.dumps(read))
 
     def _render(self, scenes: str) -> dict:
         split = scenes.split("-")[0]
@@ -253,7 +288,7 @@ class Plan:
     def _index(self, table: str) -> dict:
         """`target` lists no labels, so that no stage downstream can read them; `target_labelled` does."""
         name = table.removesuffix("_labelled")
-        dataset, domain = self.datasets[name], self.domains[name]
+        dataset, domain = self.dataset(name), self.domains[name]
         labels = None if table == "target" else dataset.labels
         fill = [pattern and pattern.replace("{split}", domain.split) for pattern in (dataset.images, labels)]
         return {"images": fill[0], "labels": fill[1], "limit": domain.limit}
@@ -385,6 +420,29 @@ class Plan:
         rounds = [SOURCE_ONLY, self.selftrain_rounds[-1]]
         rounds += [self.cotrain_rounds(1)[-1]] if self.config.cotrain.cycles else []
         return rounds + ([FINAL] if self.config.final else [])
+
+
+class _Traced:
+    """A config that notes each value that is read from it, under its dotted key."""
+
+    def __init__(self, part: BaseModel, path: str, read: dict):
+        self._part, self._path, self._read = part, path, read
+
+    def __getattr__(self, name: str) -> object:
+        value, field = getattr(self._part, name), type(self._part).model_fields.get(name)
+        key = f"{self._path}{field.alias or name if field else name}"
+        if isinstance(value, BaseModel):
+            return _Traced(value, f"{key}.", self._read)
+        if field:
+            self._read[key] = value
+        return value
+
+    def model_dump(self, **how: object) -> dict:
+        for name in type(self._part).model_fields:
+            value = getattr(self, name)
+            if isinstance(value, _Traced):
+                value.model_dump()
+        return self._part.model_dump(**how)
 
 
 def _cycle(round: str) -> int:

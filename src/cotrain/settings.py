@@ -239,12 +239,12 @@ class Render(Strict):
 class Dataset(Strict):
     """Where a dataset keeps images and labels below its root, and what its label values mean."""
 
-    name: str
+    name: str = Field(description="name of the dataset in messages")
     root: str = Field("", description="folder below the data root")
     generator: Literal["toycity"] | None = Field(None, description="made by this project, not found on disk")
     images: str = Field(description="image path; {split} and {id} stand for the split and the image id")
     labels: str | None = Field(None, description="label path with the same placeholders; null: there are none")
-    values: dict[int, str] = Field({}, description="label image value → the dataset's own name for it")
+    values: dict[int, str] = Field({}, description="label image value → the dataset's own name; unlabelled is void")
     classes: dict[str, dict[str, str]] = Field({}, description="label set → own name → class; others are void")
 
 

@@ -17,6 +17,7 @@ import pandas as pd
 
 from cotrain import __version__
 from cotrain.errors import BadInput
+from cotrain.manifest import manifest
 from cotrain.pseudolabels import ImageStatistics
 
 FORMAT_VERSION = 1
@@ -80,9 +81,10 @@ def sha256(path: Path) -> str:
 
 
 def provenance(stage: str, settings: dict, inputs: dict[str, list[Path]]) -> dict[str, Any]:
-    """What made a file: stage, settings, inputs by role with their hashes, and the version of the code."""
+    """What made a file: stage, settings, inputs by role with their hashes, and the code: version and definitions."""
     hashed = {role: [{"path": str(p), "sha256": sha256(p)} for p in paths] for role, paths in inputs.items()}
-    return {"stage": stage, "settings": settings, "inputs": hashed, "code": __version__}
+    made_by = {"stage": stage, "settings": settings, "inputs": hashed}
+    return made_by | {"code": __version__, "definitions": manifest(stage)}
 
 
 def _sidecar(path: Path) -> Path:
@@ -90,7 +92,7 @@ def _sidecar(path: Path) -> Path:
 
 
 def write_sidecar(path: Path, made_by: dict) -> None:
-    """Keep the provenance of a file that has no room for it (CSV, PNG, folder) in a hidden file beside it."""
+    """Keep the provenance of a file in a hidden file beside it, where it is found without opening the file."""
     text = json.dumps({"sha256": sha256(path), "provenance": made_by}, indent=1, sort_keys=True)
     write_bytes(_sidecar(path), text.encode())
 
@@ -126,6 +128,7 @@ def create_hdf5(path: Path, kind: str, classes: tuple[str, ...], made_by: dict) 
         file.attrs.update(format=f"cotrain-{kind}", version=FORMAT_VERSION)
         file.attrs.update(classes=json.dumps(classes), provenance=json.dumps(made_by, sort_keys=True))
         yield file
+    write_sidecar(path, made_by)
 
 
 @contextlib.contextmanager
@@ -244,6 +247,7 @@ def write_json(path: Path, kind: str, content: dict, made_by: dict) -> None:
     head = {"format": f"cotrain-{kind}", "version": FORMAT_VERSION}
     text = json.dumps(head | content | {"provenance": made_by}, indent=1)
     write_bytes(path, (text + "\n").encode())
+    write_sidecar(path, made_by)
 
 
 def read_json(path: Path, kind: str | None = None) -> dict:

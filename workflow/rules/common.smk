@@ -1,8 +1,12 @@
+import json
 import sys
 from pathlib import Path
 
+from snakemake.io import apply_wildcards
+
 from cotrain.errors import BadInput
 from cotrain.plan import ROUND, Plan
+from cotrain.reruns import Reruns, Wanted, listing
 
 
 def bad_input(error):
@@ -17,9 +21,10 @@ except BadInput as error:
     bad_input(error)
 
 CONFIG = PLAN.config
-RUN = f"{CONFIG.results}/{CONFIG.run}"
-SHARED = f"{CONFIG.results}/shared"
+RUN = str(Path(CONFIG.results, CONFIG.run))
+SHARED = str(Path(CONFIG.results, "shared"))
 GPUS = PLAN.gpus()
+RERUNS = Reruns(Path(RUN, ".tickets"), active=workflow.is_main_process)
 
 
 wildcard_constraints:
@@ -36,35 +41,61 @@ def of_run(paths):
     return f"{RUN}/{paths}" if isinstance(paths, str) else [f"{RUN}/{path}" for path in paths]
 
 
+def wanted_settings(stage, name):
+    try:
+        return PLAN.settings(stage, name)
+    except BadInput as error:
+        bad_input(error)
+
+
 def settings(stage, wildcard="round"):
     """Settings of a stage as its one parameter, for the round (or other wildcard) of the job."""
+    return lambda wildcards: wanted_settings(stage, getattr(wildcards, wildcard, wildcard))
+
+
+def job(stage, output, wildcard="round", folder=None, **inputs):
+    """The named inputs of a job of a stage, and the ticket that makes it run again when `output` is out of date.
+
+    An input is a pattern, a list of them, or a function of the wildcards; `folder` is one that the stage lists.
+    """
 
     def of_job(wildcards):
-        try:
-            return PLAN.settings(stage, getattr(wildcards, wildcard, ""))
-        except BadInput as error:
-            bad_input(error)
+        paths = {}
+        for name, given in inputs.items():
+            given = given(wildcards) if callable(given) else given
+            filled = [apply_wildcards(p, wildcards) for p in ([given] if isinstance(given, str) else given)]
+            paths[name] = filled[0] if isinstance(given, str) else filled
+        name = getattr(wildcards, wildcard, wildcard)
+        read = [p for given in paths.values() for p in ([given] if isinstance(given, str) else given)]
+        listings = {folder(wildcards): listing(folder(wildcards))} if folder else {}
+        wanted = Wanted(
+            json.loads(wanted_settings(stage, name)),
+            PLAN.keys(stage, name),
+            list(dict.fromkeys([*read, *listings])),
+            listings,
+        )
+        return paths | {"ticket": RERUNS.ticket(stage, name, apply_wildcards(output, wildcards), wanted)}
 
     return of_job
+
+
+def dataset_root(wildcards):
+    return ROOTS[wildcards.table.removesuffix("_labelled")]
 
 
 def rendered(wildcards):
     """The scenes that an index lists, if this project renders them; a folder of photographs is no rule's output."""
     domain = wildcards.table.removesuffix("_labelled")
-    return ROOTS[domain] if PLAN.datasets[domain].generator else []
+    return ROOTS[domain] if PLAN.dataset(domain).generator else []
 
 
-def source_inputs(wildcards):
+def source_inputs():
     """What every training reads of the source: images, colours to align them to, class counts to balance them by."""
     return {
         "source": f"{RUN}/data/source.csv",
-        "color": f"{RUN}/data/color.csv" if PLAN.aligned(getattr(wildcards, "round", "")) else [],
+        "color": lambda wildcards: f"{RUN}/data/color.csv" if PLAN.aligned(getattr(wildcards, "round", "")) else [],
         "statistics": f"{RUN}/data/source_statistics.h5" if CONFIG.training.class_balance else [],
     }
-
-
-def fused(wildcards):
-    return {"previous": []} | of_run(PLAN.fused(wildcards.round))
 
 
 onsuccess:

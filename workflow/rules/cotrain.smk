@@ -1,7 +1,14 @@
 rule combine:
     input:
-        labels=[f"{RUN}/{{cycle}}/{m}/pseudolabels.h5" for m in (1, 2)],
-        predictions=[f"{RUN}/{{cycle}}/{m}/predictions.h5" for m in (1, 2)],
+        unpack(
+            job(
+                "combine",
+                f"{RUN}/{{cycle}}/1/combined.h5",
+                "cycle",
+                labels=[f"{RUN}/{{cycle}}/{m}/pseudolabels.h5" for m in (1, 2)],
+                predictions=[f"{RUN}/{{cycle}}/{m}/predictions.h5" for m in (1, 2)],
+            )
+        ),
     output:
         [f"{RUN}/{{cycle}}/{m}/combined.h5" for m in (1, 2)],
     log:
@@ -15,7 +22,15 @@ rule combine:
 
 rule exchange:
     input:
-        unpack(lambda wildcards: of_run(PLAN.exchanged(wildcards.cycle))),
+        unpack(
+            job(
+                "exchange",
+                f"{RUN}/{{cycle}}/1/selected.csv",
+                "cycle",
+                pseudolabels=lambda wildcards: of_run(PLAN.exchanged(wildcards.cycle)["pseudolabels"]),
+                thresholds=lambda wildcards: of_run(PLAN.exchanged(wildcards.cycle)["thresholds"]),
+            )
+        ),
     output:
         [f"{RUN}/{{cycle}}/{m}/selected.csv" for m in (1, 2)],
     log:

@@ -1,4 +1,6 @@
 rule render:
+    input:
+        unpack(job("render", f"{SHARED}/toycity/{{scenes}}", "scenes")),
     output:
         directory(f"{SHARED}/toycity/{{scenes}}"),
     log:
@@ -13,7 +15,7 @@ rule render:
 
 rule index:
     input:
-        rendered,
+        unpack(job("index", f"{RUN}/data/{{table}}.csv", "table", folder=dataset_root, scenes=rendered)),
     output:
         f"{RUN}/data/{{table}}.csv",
     log:
@@ -22,15 +24,16 @@ rule index:
         "../../envs/environment.yaml"
     params:
         settings=settings("index", "table"),
-        root=lambda wildcards: ROOTS[wildcards.table.removesuffix("_labelled")],
+        root=dataset_root,
     shell:
         "cotrain index --root {params.root:q} --out {output:q} --settings {params.settings:q} 2>&1 | tee {log:q}"
 
 
 rule color:
     input:
-        source=f"{RUN}/data/source.csv",
-        target=f"{RUN}/data/target.csv",
+        unpack(
+            job("color", f"{RUN}/data/color.csv", "", source=f"{RUN}/data/source.csv", target=f"{RUN}/data/target.csv")
+        ),
     output:
         f"{RUN}/data/color.csv",
     log:
@@ -46,7 +49,7 @@ rule color:
 
 rule statistics:
     input:
-        f"{RUN}/data/source.csv",
+        unpack(job("statistics", f"{RUN}/data/source_statistics.h5", "", source=f"{RUN}/data/source.csv")),
     output:
         statistics=f"{RUN}/data/source_statistics.h5",
         picture=of_run(PLAN.prior_picture),
@@ -57,5 +60,5 @@ rule statistics:
     params:
         settings=settings("statistics"),
     shell:
-        "cotrain statistics --source {input:q} --out {output.statistics:q} --picture {output.picture:q}"
+        "cotrain statistics --source {input.source:q} --out {output.statistics:q} --picture {output.picture:q}"
         " --settings {params.settings:q} 2>&1 | tee {log:q}"

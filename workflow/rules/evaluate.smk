@@ -1,7 +1,13 @@
 rule evaluate:
     input:
-        model=f"{RUN}/{{round}}/model.pt",
-        images=f"{RUN}/data/validation.csv",
+        unpack(
+            job(
+                "evaluate",
+                f"{RUN}/evaluation/{{round}}.json",
+                model=f"{RUN}/{{round}}/model.pt",
+                images=f"{RUN}/data/validation.csv",
+            )
+        ),
     output:
         scores=f"{RUN}/evaluation/{{round}}.json",
         pictures=f"{RUN}/evaluation/{{round}}.h5",
@@ -21,8 +27,14 @@ rule evaluate:
 
 rule measure:
     input:
-        labels=lambda wildcards: of_run(PLAN.labels(wildcards.round)),
-        images=f"{RUN}/data/target_labelled.csv" if CONFIG.data.target.truth else [],
+        unpack(
+            job(
+                "measure",
+                f"{RUN}/evaluation/pseudolabels/{{round}}.json",
+                labels=lambda wildcards: of_run(PLAN.labels(wildcards.round)),
+                images=f"{RUN}/data/target_labelled.csv" if CONFIG.data.target.truth else [],
+            )
+        ),
     output:
         f"{RUN}/evaluation/pseudolabels/{{round}}.json",
     log:
@@ -38,8 +50,15 @@ rule measure:
 
 rule summarize:
     input:
-        scores=[f"{RUN}/evaluation/{round}.json" for round in PLAN.evaluated],
-        measures=[f"{RUN}/evaluation/pseudolabels/{round}.json" for round in PLAN.measured],
+        unpack(
+            job(
+                "summarize",
+                f"{RUN}/summary.csv",
+                "evaluated",
+                scores=[f"{RUN}/evaluation/{round}.json" for round in PLAN.evaluated],
+                measures=[f"{RUN}/evaluation/pseudolabels/{round}.json" for round in PLAN.measured],
+            )
+        ),
     output:
         table=f"{RUN}/summary.csv",
         text=f"{RUN}/summary.txt",
@@ -56,7 +75,14 @@ rule summarize:
 
 rule ablation:
     input:
-        scores=[f"{RUN}/evaluation/{round}.json" for round in PLAN.ablation],
+        unpack(
+            job(
+                "summarize",
+                f"{RUN}/ablation.csv",
+                "ablation",
+                scores=[f"{RUN}/evaluation/{round}.json" for round in PLAN.ablation],
+            )
+        ),
     output:
         table=f"{RUN}/ablation.csv",
         text=f"{RUN}/ablation.txt",
@@ -73,9 +99,16 @@ rule ablation:
 
 rule plot:
     input:
-        summary=f"{RUN}/summary.csv",
-        predictions=[f"{RUN}/evaluation/{round}.h5" for round in PLAN.pictured],
-        images=f"{RUN}/data/validation.csv",
+        unpack(
+            job(
+                "plot",
+                f"{RUN}/figures/overview.png",
+                "",
+                summary=f"{RUN}/summary.csv",
+                predictions=[f"{RUN}/evaluation/{round}.h5" for round in PLAN.pictured],
+                images=f"{RUN}/data/validation.csv",
+            )
+        ),
     output:
         [f"{RUN}/figures/{name}.png" for name in ("overview", "progress")],
     log:

@@ -1,9 +1,16 @@
 rule train_final:
     input:
-        unpack(source_inputs),
-        initial=f"{RUN}/source/model.pt",
-        target=f"{RUN}/data/target.csv",
-        labels=f"{RUN}/final/pseudolabels.h5",
+        unpack(
+            job(
+                "train",
+                f"{RUN}/final/model.pt",
+                "final",
+                **source_inputs(),
+                initial=f"{RUN}/source/model.pt",
+                target=f"{RUN}/data/target.csv",
+                labels=f"{RUN}/final/pseudolabels.h5",
+            )
+        ),
     output:
         f"{RUN}/final/model.pt",
     log:

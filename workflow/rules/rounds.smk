@@ -3,7 +3,7 @@
 
 rule draw:
     input:
-        f"{RUN}/data/target.csv",
+        unpack(job("draw", f"{RUN}/{{cycle}}/candidates.csv", "cycle", index=f"{RUN}/data/target.csv")),
     output:
         f"{RUN}/{{cycle}}/candidates.csv",
     log:
@@ -13,14 +13,20 @@ rule draw:
     params:
         settings=settings("draw", "cycle"),
     shell:
-        "cotrain draw --index {input:q} --out {output:q} --settings {params.settings:q} 2>&1 | tee {log:q}"
+        "cotrain draw --index {input.index:q} --out {output:q} --settings {params.settings:q} 2>&1 | tee {log:q}"
 
 
 rule infer:
     input:
-        models=lambda wildcards: of_run(PLAN.predictors(wildcards.round)),
-        images=lambda wildcards: of_run(PLAN.candidates(wildcards.round)),
-        statistics=f"{RUN}/data/source_statistics.h5" if CONFIG.inference.prior else [],
+        unpack(
+            job(
+                "infer",
+                f"{RUN}/{{round}}/predictions.h5",
+                models=lambda wildcards: of_run(PLAN.predictors(wildcards.round)),
+                images=lambda wildcards: of_run(PLAN.candidates(wildcards.round)),
+                statistics=f"{RUN}/data/source_statistics.h5" if CONFIG.inference.prior else [],
+            )
+        ),
     output:
         f"{RUN}/{{round}}/predictions.h5",
     log:
@@ -39,7 +45,9 @@ rule infer:
 
 rule threshold:
     input:
-        f"{RUN}/{{round}}/predictions.h5",
+        unpack(
+            job("threshold", f"{RUN}/{{round}}/pseudolabels.h5", predictions=f"{RUN}/{{round}}/predictions.h5"),
+        ),
     output:
         labels=f"{RUN}/{{round}}/pseudolabels.h5",
         table=f"{RUN}/{{round}}/thresholds.csv",
@@ -50,13 +58,21 @@ rule threshold:
     params:
         settings=settings("threshold"),
     shell:
-        "cotrain threshold --predictions {input:q} --out {output.labels:q} --table {output.table:q}"
+        "cotrain threshold --predictions {input.predictions:q} --out {output.labels:q} --table {output.table:q}"
         " --settings {params.settings:q} 2>&1 | tee {log:q}"
 
 
 rule fuse:
     input:
-        unpack(fused),
+        unpack(
+            job(
+                "fuse",
+                f"{RUN}/{{round}}/labels.h5",
+                pseudolabels=lambda wildcards: of_run(PLAN.fused(wildcards.round)["pseudolabels"]),
+                selected=lambda wildcards: of_run(PLAN.fused(wildcards.round)["selected"]),
+                previous=lambda wildcards: of_run(PLAN.fused(wildcards.round).get("previous", [])),
+            )
+        ),
     output:
         f"{RUN}/{{round}}/labels.h5",
     log:
@@ -70,11 +86,17 @@ rule fuse:
 
 rule finetune:
     input:
-        unpack(source_inputs),
-        initial=lambda wildcards: of_run(PLAN.initial(wildcards.round)),
-        target=f"{RUN}/data/target.csv",
-        labels=lambda wildcards: of_run(PLAN.labels(wildcards.round)),
-        thresholds=lambda wildcards: of_run(PLAN.thresholds(wildcards.round)),
+        unpack(
+            job(
+                "train",
+                f"{RUN}/{{round}}/model.pt",
+                **source_inputs(),
+                initial=lambda wildcards: of_run(PLAN.initial(wildcards.round)),
+                target=f"{RUN}/data/target.csv",
+                labels=lambda wildcards: of_run(PLAN.labels(wildcards.round)),
+                thresholds=lambda wildcards: of_run(PLAN.thresholds(wildcards.round)),
+            )
+        ),
     output:
         f"{RUN}/{{round}}/model.pt",
     log:

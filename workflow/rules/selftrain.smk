@@ -1,6 +1,6 @@
 rule select:
     input:
-        f"{RUN}/{{round}}/pseudolabels.h5",
+        unpack(job("select", f"{RUN}/{{round}}/selected.csv", pseudolabels=f"{RUN}/{{round}}/pseudolabels.h5")),
     output:
         f"{RUN}/{{round}}/selected.csv",
     log:
@@ -12,4 +12,4 @@ rule select:
     params:
         settings=settings("select"),
     shell:
-        "cotrain select --pseudolabels {input:q} --out {output:q} --settings {params.settings:q} 2>&1 | tee {log:q}"
+        "cotrain select --pseudolabels {input.pseudolabels:q} --out {output:q} --settings {params.settings:q} 2>&1 | tee {log:q}"

@@ -1,6 +1,6 @@
 rule train_source:
     input:
-        unpack(source_inputs),
+        unpack(job("train", f"{RUN}/{{round}}/model.pt", **source_inputs())),
     output:
         f"{RUN}/{{round}}/model.pt",
     log:
@@ -21,9 +21,16 @@ rule train_source:
 
 rule train_upper_bound:
     input:
-        unpack(source_inputs),
-        initial=f"{RUN}/source/model.pt",
-        target=f"{RUN}/data/target_labelled.csv",
+        unpack(
+            job(
+                "train",
+                f"{RUN}/upper_bound/model.pt",
+                "upper_bound",
+                **source_inputs(),
+                initial=f"{RUN}/source/model.pt",
+                target=f"{RUN}/data/target_labelled.csv",
+            )
+        ),
     output:
         f"{RUN}/upper_bound/model.pt",
     log:
