@@ -195,6 +195,25 @@ def test_papers_plan_has_the_right_jobs(tmp_path):
     assert {rule: int(counts[rule]) for rule in expected} == expected
 
 
+def test_cbst_with_prior_and_patches_inside_cotraining(tmp_path):
+    """Policies and inference know nothing of procedures: no paper has tried this one."""
+    result = snakemake(tmp_path, overlays=(TINY, PROJECT / "tests" / "method.yaml"))
+    assert result.returncode == 0, result.stdout[-3000:] + result.stderr[-3000:]
+    run = tmp_path / "results" / "method"
+    assert (run / "figures/prior.png").stat().st_size > 10_000 and not (run / "final").exists()
+    rounds = ["source_only", "source", "selftrain/01", "cotrain/01/1", "cotrain/01/2"]
+    assert pd.read_csv(run / "summary.csv")["round"].tolist() == rounds
+    for round in ("selftrain/01", "cotrain/01/2"):
+        with h5py.File(run / round / "predictions.h5") as file:
+            assert file["label"].shape[1:] == (3, 64, 96)
+            potentials = file["confidence"][:, 0].astype(float)
+        assert potentials.mean() < 0.6 * 65535  # times the prior
+        with h5py.File(run / round / "pseudolabels.h5") as file:
+            assert file["undecided"].shape == file["image_id"].shape and (file["label"][:] != 255).any()
+    with h5py.File(run / "selftrain/01/labels.h5") as file:
+        assert len(file["image_id"]) == 10  # the whole target set
+
+
 def test_config_faults_are_all_reported_at_once(tmp_path):
     overlay = tmp_path / "typo.yaml"
     overlay.write_text("selftrain: {cycels: 3}\nmix: {target_share: 2}\n")
