@@ -60,7 +60,8 @@ def paper() -> Plan:
 def test_paper_has_ten_cycles_of_selftraining_and_five_of_cotraining(paper):
     assert paper.selftrain_rounds == SELFTRAIN and paper.mixbatch_rounds == MIXBATCH
     assert [paper.cotrain_rounds(m) for m in (1, 2)] == [COTRAIN[::2], COTRAIN[1::2]]
-    assert list(paper.evaluated) == ["source_only", "source", *SELFTRAIN, *COTRAIN, "final", "upper_bound"]
+    pair = "cotrain/05/both"
+    assert list(paper.evaluated) == ["source_only", "source", *SELFTRAIN, *COTRAIN, pair, "final", "upper_bound"]
     assert paper.measured == [*SELFTRAIN, *COTRAIN, "final"]
     assert list(paper.ablation) == ["source_only", "source", "mixbatch/10", "selftrain/10", "final", "upper_bound"]
 
@@ -135,7 +136,7 @@ def test_without_the_cotraining_loop_final_labels_come_from_selftraining():
 
 def test_without_the_last_training_nothing_asks_for_it():
     plan = plan_of(PAPER, {"final": None})
-    assert list(plan.evaluated) == ["source_only", "source", *SELFTRAIN, *COTRAIN, "upper_bound"]
+    assert list(plan.evaluated) == ["source_only", "source", *SELFTRAIN, *COTRAIN, "cotrain/05/both", "upper_bound"]
     assert not any("final" in name for name in (*plan.files, *plan.measured, *plan.pictured, *plan.ablation))
     assert "last training" not in told(plan, "plot")["columns"]
     assert [name for name, _ in told(plan, "plot")["series"]] == [

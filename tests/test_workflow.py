@@ -123,7 +123,15 @@ def test_models_are_tensors_and_plain_settings(results):
 def test_summary_has_a_row_for_every_model(results):
     summary = pd.read_csv(results / "summary.csv")
     cotrained = [f"cotrain/{c}/{m}" for c in CYCLES for m in (1, 2)]
-    rounds = ["source_only", "source", *(f"selftrain/{c}" for c in CYCLES), *cotrained, "final", "upper_bound"]
+    rounds = [
+        "source_only",
+        "source",
+        *(f"selftrain/{c}" for c in CYCLES),
+        *cotrained,
+        "cotrain/02/both",
+        "final",
+        "upper_bound",
+    ]
     assert summary["round"].tolist() == rounds
     assert summary.set_index("round")["gap_closed"][["source_only", "upper_bound"]].tolist() == [0, 1]
     assert (results / "figures/overview.png").stat().st_size > 10_000
@@ -190,7 +198,7 @@ def test_papers_plan_has_the_right_jobs(tmp_path):
         "train_source": 2,
         "train_final": 1,
         "train_upper_bound": 1,
-        "evaluate": 24,
+        "evaluate": 25,
     }
     assert {rule: int(counts[rule]) for rule in expected} == expected
 
@@ -201,7 +209,7 @@ def test_cbst_with_prior_and_patches_inside_cotraining(tmp_path):
     assert result.returncode == 0, result.stdout[-3000:] + result.stderr[-3000:]
     run = tmp_path / "results" / "method"
     assert (run / "figures/prior.png").stat().st_size > 10_000 and not (run / "final").exists()
-    rounds = ["source_only", "source", "selftrain/01", "cotrain/01/1", "cotrain/01/2"]
+    rounds = ["source_only", "source", "selftrain/01", "cotrain/01/1", "cotrain/01/2", "cotrain/01/both"]
     assert pd.read_csv(run / "summary.csv")["round"].tolist() == rounds
     for round in ("selftrain/01", "cotrain/01/2"):
         with h5py.File(run / round / "predictions.h5") as file:
