@@ -649,11 +649,12 @@ def test_presets_of_zou_2018_are_its_schedule_on_top_of_any_other(name, below):
     assert infer.get("patches", {}).get("count") == (50 if name == "sisc" else None)
     assert ("figures/prior.png" in plan.files) == ("_sp" in name)
     assert infer["scales"] == [1.0] and evaluate["scales"] == ([0.5, 0.75, 1.0] if "mst" in name else [1.0])
-    assert infer["keep_classes"] == (1 if name == "st" else 3)
+    assert infer["keep_classes"] == (1 if name == "st" else 7 if "_sp" in name else 3)
 
 
 def test_cotraining_can_use_any_policy_and_patches():
     plan = plan_of({"cotrain": {"thresholds": {"policy": "cbst"}}, "inference": {"patches": {"count": 5}}})
+    assert told(plan_of({"inference": {"keep_classes": 40}}), "infer", "final")["keep_classes"] == 17  # all there are
     assert told(plan, "threshold", "cotrain/01/2")["policy"] == told(plan, "threshold", "final")["policy"] == "cbst"
     assert told(plan, "threshold", "selftrain/01")["policy"] == "mpt"
     assert told(plan, "infer", "cotrain/01/2")["patches"]["count"] == 5

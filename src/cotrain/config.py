@@ -17,7 +17,7 @@ from cotrain.settings import (
     Model,
     Optimizer,
     Patches,
-    Policy,
+    PolicyName,
     Positive,
     Share,
     Size,
@@ -95,7 +95,7 @@ class Mix(Strict):
 class Thresholds(Strict):
     """The policy, the share of pixels that is pseudo-labelled, how it grows, and the bounds (mpt)."""
 
-    policy: Policy = "mpt"
+    policy: PolicyName = "mpt"
     portion_start: Share = Field(0.5, description="p_m")
     portion_step: Share = Field(0.05, description="Δp")
     portion_max: Share = Field(0.6, description="p_M")

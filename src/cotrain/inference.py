@@ -58,14 +58,13 @@ def views(probabilities: Probabilities, scales: Sequence[float], flip: bool) -> 
 
     def view(images: torch.Tensor, size: torch.Size) -> torch.Tensor:
         p = probabilities(images)
-        if flip:
-            p = (p + probabilities(images.flip(-1)).flip(-1)) / 2
-        return _resized(p, size)
+        return _resized(p + probabilities(images.flip(-1)).flip(-1) if flip else p, size)
 
     def mean(images: torch.Tensor) -> torch.Tensor:
         size = images.shape[-2:]
         sizes = [[max(1, round(scale * length)) for length in size] for scale in scales]
-        return reduce(torch.add, (view(_resized(images, s, antialias=True), size) for s in sizes)) / len(scales)
+        total = reduce(torch.add, (view(_resized(images, s, antialias=True), size) for s in sizes))
+        return total / (len(scales) * (1 + flip))
 
     return mean
 

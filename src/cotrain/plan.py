@@ -328,7 +328,7 @@ class Plan:
             "size": config.data.target.size,
             "scales": inference.scales,
             "flip": inference.flip,
-            "keep_classes": inference.keep_classes,
+            "keep_classes": min(inference.keep_classes, len(self.classes)),
             "ensemble": config.final.ensemble if round == FINAL else "mean",
             "ego_mask": config.data.ego_mask,
             "batch": inference.batch,

@@ -147,11 +147,11 @@ class Infer(Views):
     threads: Threads = 1
 
 
-Policy = Literal[tuple(POLICIES)]
+PolicyName = Literal[tuple(POLICIES)]
 
 
 class Thresholding(Strict):
-    policy: Policy = Field("mpt", description=f"thresholding policy: {', '.join(POLICIES)}")
+    policy: PolicyName = Field("mpt", description=f"thresholding policy: {', '.join(POLICIES)}")
     round: str = Field("", description="round to note as the origin of the labels")
     portion: Share = Field(description="share of each class's (st: of all) pixels to keep, p")
     confidence_min: Share = Field(0.5, description="lower clip of thresholds, C_m (mpt); the threshold (fixed)")
