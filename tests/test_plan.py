@@ -609,6 +609,12 @@ def test_config_yaml_has_every_key_there_is():
     assert set(keys(DEMO)) == set(keys(complete)) - {"data.source.truth", "data.validation.truth"}
 
 
+def test_another_architecture_gets_no_options_of_the_first():
+    assert told(plan_of(), "train", "source")["model"]["options"] == DEMO["model"]["options"]["FPN"]
+    other = plan_of({"model": {"architecture": "DeepLabV3Plus"}})
+    assert told(other, "train", "source")["model"]["options"] == {}
+
+
 def test_paper_schedule_preset_is_table_1():
     plan = plan_of(yaml.safe_load((WORKFLOW / "presets" / "paper_schedule.yaml").read_text(encoding="utf-8")))
     config = plan.config

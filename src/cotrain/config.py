@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Annotated, Literal, Self
 
 import yaml
-from pydantic import Field, model_validator
+from pydantic import Field, JsonValue, model_validator
 
 from cotrain.errors import BadInput
 from cotrain.pseudolabels import VOID
@@ -53,6 +53,12 @@ class Data(Strict):
     target: Target
     validation: Domain | None = Field(None, description="labelled target images for scores; null: no scores")
     ego_mask: str | None = Field(None, description="PNG whose non-zero pixels (the own vehicle) are never labelled")
+
+
+class NamedModel(Model):
+    """A model whose options are kept by architecture, so that an overlay can name another one."""
+
+    options: dict[str, dict[str, JsonValue]] = Field({}, description="architecture → its further arguments")
 
 
 class Toycity(Strict):
@@ -157,7 +163,7 @@ class Config(Strict):
     device: Device = "auto"
     data: Data
     toycity: Toycity = Toycity()
-    model: Model = Model()
+    model: NamedModel = NamedModel()
     align_colors: bool = Field(True, description="LAB alignment of the source")
     training: Training = Training()
     inference: Inference = Inference()

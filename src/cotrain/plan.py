@@ -390,13 +390,17 @@ class Plan:
         }
         if round in (SOURCE, SOURCE_ONLY):
             return settings | {
-                "model": config.model.model_dump(mode="json"),
+                "model": config.model.model_dump(mode="json") | {"options": self._model_options()},
                 "seed": seed_of(config.seed, "train", SOURCE),
             }
         settings |= {"target_share": config.mix.target_share, "target_size": config.data.target.size}
         if round == UPPER_BOUND:
             return settings | {"target": self._labels("target")}
         return settings | self._mixed(round)
+
+    def _model_options(self) -> dict:
+        model = self.config.model
+        return model.options.get(model.architecture, {})
 
     def _evaluate(self, _: str) -> dict:
         inference = self.config.inference
