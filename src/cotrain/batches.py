@@ -66,7 +66,8 @@ class PseudolabelledImages:
             self.size = tuple(file["label"].shape[1:])
         if not len(used):
             raise BadInput(
-                f"{pseudolabels_file}: no image has a pseudo-label; lower confidence_min, or train the source longer"
+                f"{pseudolabels_file}: no image has a pseudo-label; lower confidence_min or raise portion_start "
+                "(in the config, thresholds of selftrain or cotrain), or train the source longer (training.source)"
             )
         rows = datasets.by_id(store.read_table(index, "index"), [ids[i] for i in used], index)
         self.images, self.positions, self.file = rows["image"].tolist(), used, pseudolabels_file

@@ -4,6 +4,7 @@ import argparse
 import importlib
 import inspect
 import os
+import signal
 import sys
 import typing
 from pathlib import Path
@@ -32,7 +33,7 @@ STAGES = {
     "predict": "label your own images with a model",
     "explain": "print what made a file",
 }
-OUTPUTS = {"out", "table", "text", "picture", "pictures"}
+OUTPUTS = {"out", "table", "text", "picture", "pictures", "restart"}
 POSITIONAL = {("predict", "images"), ("explain", "file")}
 
 
@@ -47,6 +48,7 @@ def main(arguments: list[str] | None = None) -> int:
     """Exit code 0, or 2 with one line on standard error for each fault of the input."""
     # Waiting OpenMP threads that spin make two jobs on two cores over 20 times slower than threads that sleep.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    signal.signal(signal.SIGTERM, _terminate)
     arguments = sys.argv[1:] if arguments is None else arguments
     name = next((a for a in arguments if not a.startswith("-")), None)
     parser = _Parser("cotrain", description="Stages of co-training for domain adaptation.")
@@ -68,6 +70,11 @@ def main(arguments: list[str] | None = None) -> int:
     except KeyboardInterrupt:
         return 130
     return 0
+
+
+def _terminate(*_: object) -> typing.NoReturn:
+    """On SIGTERM: leave by way of the `finally` blocks, which remove what is half written."""
+    raise SystemExit(128 + signal.SIGTERM)
 
 
 def _add_arguments(command: argparse.ArgumentParser, stage: str, run: typing.Callable) -> None:

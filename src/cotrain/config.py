@@ -79,6 +79,7 @@ class Training(Strict):
     class_balance: Positive | None = Field(None, description="temperature T of class-balanced sampling; null: off")
     threads: Count = 2
     cache_mb: Annotated[int, Field(ge=0)] = 2000
+    restart_minutes: Positive | None = Field(5, description="between writes of the restart file; null: none")
 
 
 class Inference(Views):

@@ -387,6 +387,7 @@ class Plan:
             "device": config.device,
             "threads": training.threads,
             "cache_mb": training.cache_mb,
+            "restart_minutes": training.restart_minutes,
         }
         if round in (SOURCE, SOURCE_ONLY):
             return settings | {

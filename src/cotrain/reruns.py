@@ -16,7 +16,8 @@ from cotrain.manifest import manifest
 
 PAST = 1_000_000_000  # seconds since 1970
 NEW = "not there yet"
-WITHOUT_EFFECT = {"device", "threads", "cache_mb"}  # settings that change how a stage runs, not what it computes
+# Settings that change how a stage runs, not what it computes.
+WITHOUT_EFFECT = {"device", "threads", "cache_mb", "restart_minutes"}
 
 
 class Reruns:

@@ -214,6 +214,7 @@ class Train(Strict):
     device: Device = "auto"
     threads: Threads = 1
     cache_mb: Annotated[int, Field(ge=0)] = Field(2000, description="memory for decoded images, MB")
+    restart_minutes: Positive | None = Field(5, description="minutes between writes of --restart; null: never")
 
 
 class Evaluate(Views):

@@ -1,6 +1,9 @@
 """Files of the public contract (docs/formats.md): written whole or not at all, read lazily, checked when opened."""
 
 import contextlib
+import errno
+import fcntl
+import glob
 import hashlib
 import json
 import os
@@ -8,7 +11,7 @@ import secrets
 import shutil
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import h5py
 import hdf5plugin
@@ -21,6 +24,7 @@ from cotrain.manifest import manifest
 from cotrain.pseudolabels import ImageStatistics
 
 FORMAT_VERSION = 1
+NO_LOCKS = {errno.ENOSYS, errno.ENOTSUP, errno.ENOLCK}  # of a file system without them: leftovers stay there
 LABEL_FILTER = hdf5plugin.Zstd(clevel=3)
 CONFIDENCE_FILTER = hdf5plugin.Blosc(cname="zstd", clevel=1, shuffle=hdf5plugin.Blosc.BITSHUFFLE)
 
@@ -39,28 +43,77 @@ TABLES = {
 
 @contextlib.contextmanager
 def replacing(path: Path) -> Iterator[Path]:
-    """A temporary path beside `path` to write to; it becomes `path` at the end, or vanishes on an error."""
+    """A path to write a file or folder to; it becomes `path` at the end, or vanishes on an error.
+
+    Whoever has the old file open goes on reading it. After a kill or a power cut at any moment, `path` is the old one,
+    the new one or, if it is a folder, absent.
+    """
     if path.name in ("", ".."):
         raise BadInput(f"{path}: not the name of a file to write; give a path that ends in a name")
-    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        yield temporary
-        if temporary.is_file():
-            with temporary.open("rb") as file:
-                os.fsync(file.fileno())
-        if path.is_dir():
-            if not temporary.is_dir() or (any(path.iterdir()) and not _sidecar(path).exists()):
-                raise BadInput(f"{path}: a folder that cotrain did not make is in the way; move it or write elsewhere")
-            shutil.rmtree(path)
-        temporary.replace(path)
+        with _workplace(path) as folder:
+            new = folder / "new"
+            yield new
+            for part in (*new.rglob("*"), new):
+                _sync(part)
+            if path.is_dir():
+                if not new.is_dir() or (any(path.iterdir()) and not _sidecar(path).exists()):
+                    raise BadInput(
+                        f"{path}: a folder that cotrain did not make is in the way; move it or write elsewhere"
+                    )
+                path.rename(folder / "old")
+            new.rename(path)
+            _sync(path.parent)
     except OSError as error:
         raise BadInput(f"{path}: cannot be written ({error.strerror or error}); check space and permissions") from error
+
+
+@contextlib.contextmanager
+def _workplace(path: Path) -> Iterator[Path]:
+    """A hidden folder beside `path` that is gone at the end, and locked until then; dead processes' are removed."""
+    for left in path.parent.glob(f".{glob.escape(path.name)}.*.tmp"):
+        with contextlib.suppress(OSError), _locked(left):
+            shutil.rmtree(left, ignore_errors=True)
+    with contextlib.ExitStack() as stack:
+        while True:
+            folder = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
+            folder.mkdir()
+            try:
+                stack.enter_context(_locked(folder))
+            except (BlockingIOError, FileNotFoundError):  # just made, it was taken for a dead one's
+                continue
+            except OSError as error:
+                if error.errno not in NO_LOCKS:
+                    raise
+            break
+        stack.callback(shutil.rmtree, folder, ignore_errors=True)
+        yield folder
+
+
+def _locked(folder: Path) -> IO:
+    """The open lock of a workplace, which the kernel frees when its process dies. OSError if it is another's."""
+    file = (folder / "lock").open("a")
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        if not os.path.samestat(os.fstat(file.fileno()), (folder / "lock").stat()):
+            raise FileNotFoundError
+    except OSError:
+        file.close()
+        raise
+    return file
+
+
+def _sync(path: Path) -> None:
+    """Have a file's bytes, or the names in a folder, on disk before anything that follows."""
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    except OSError as error:
+        if error.errno != errno.EINVAL:  # a file system that has no such thing for folders
+            raise
     finally:
-        if temporary.is_dir():
-            shutil.rmtree(temporary)
-        with contextlib.suppress(OSError):
-            temporary.unlink()
+        os.close(handle)
 
 
 def write_bytes(path: Path, data: bytes) -> None:

@@ -23,10 +23,10 @@ def run(settings: Plot, summary: Path, predictions: list[Path], images: Path, ou
         with store.open_hdf5(path, "pictures") as file:
             for row, image_id in zip(rows, ids, strict=True):
                 row.append(figures.colorize(file[f"prediction/{image_id}"][:], colors))
+    with store.replacing(out[1]) as temporary:
+        figures.progress(temporary, pd.read_csv(summary).set_index("round"), dict(settings.series))
     with store.replacing(out[0]) as temporary:
         titles = ("photograph", "truth", *settings.columns)
         figures.overview(temporary, rows, titles, legend)
-    with store.replacing(out[1]) as temporary:
-        figures.progress(temporary, pd.read_csv(summary).set_index("round"), dict(settings.series))
-    for path in out:
+    for path in reversed(out):
         store.write_sidecar(path, made_by)

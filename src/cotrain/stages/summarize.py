@@ -32,10 +32,10 @@ def run(
         row |= {"coverage": labels.get("coverage"), "accuracy": labels.get("accuracy")}
         rows.append(row | dict(zip(score["classes"], score["iou"], strict=True)))
     frame = pd.DataFrame(rows)
+    store.write_bytes(text, _table(frame).encode())
     with store.replacing(out) as temporary:
         frame.to_csv(temporary, index=False, float_format="%.6f", lineterminator="\n")
     store.write_sidecar(out, made_by)
-    store.write_bytes(text, _table(frame).encode())
 
 
 def _round(path: Path, rounds: dict[str, str]) -> str:

@@ -6,8 +6,9 @@ from pathlib import Path
 import pandas as pd
 import torch
 from torch.utils.data import DataLoader
+from tqdm import tqdm
 
-from cotrain import batches, models, schedules, store, training
+from cotrain import batches, models, restarts, schedules, store, training
 from cotrain.errors import BadInput
 from cotrain.progress import progress
 from cotrain.pseudolabels import rare_classes
@@ -25,8 +26,12 @@ def run(
     target: Path | None = None,
     pseudolabels: Path | None = None,
     thresholds: Path | None = None,
+    restart: Path | None = None,
 ) -> None:
-    """`--target` lists the target images: with `--pseudolabels` those are their labels, without, its own labels are."""
+    """`--target` lists the target images: with `--pseudolabels` those are their labels, without, its own labels are.
+
+    `--restart` names a file that a killed training goes on from; it is written every `restart_minutes`.
+    """
     classes = settings.source.classes
     torch.set_num_threads(settings.threads)
     torch.manual_seed(settings.seed)
@@ -53,9 +58,22 @@ def run(
         seed=settings.seed,
         **_class_balance(settings, statistics),
     )
-    bar = progress(DataLoader(data, batch_size=None), f"train {settings.name}", "step")
-    training.train(model, bar, optimizer, scheduler, lambda loss: bar.set_postfix(loss=f"{loss:.3f}", refresh=False))
-    models.save(out, model, made_by)
+    kept = restarts.Restart(
+        restart, settings.restart_minutes, settings.name, made_by, model=model, optimizer=optimizer, scheduler=scheduler
+    )
+    done = kept.load()
+    loader = iter(DataLoader(data, batch_size=None, sampler=range(done, steps)))
+    bar = progress(loader, f"train {settings.name}", "step", steps, done)
+    with kept:
+        show = partial(_show, bar)
+        training.train(model, bar, optimizer, scheduler, show, kept.after_step, done)
+        training.check_numbers(model, steps)
+        models.save(out, model, made_by)
+        kept.remove()
+
+
+def _show(bar: tqdm, loss: float) -> None:
+    bar.set_postfix(loss=f"{loss:.3f}", refresh=False)
 
 
 def _target_images(settings: Train, target: Path | None, pseudolabels: Path | None) -> batches.Images | None:
