@@ -36,8 +36,7 @@ class LabelledImages:
 
     def __init__(self, index: Path, values: dict[int, int], size: tuple[int, int], colors: Path | None = None):
         self.rows = store.read_table(index, "index")
-        if (self.rows["label"] == "").any():
-            raise BadInput(f"{index}: it lists images without labels; training needs labels, check data.source")
+        datasets.check_labelled(self.rows, index)
         self.values, self.size = values, size
         self.colors = None
         if colors:

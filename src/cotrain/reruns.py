@@ -69,9 +69,13 @@ def reasons_to_rerun(output: Path, stage: str, wanted: Wanted) -> list[str]:
     if not output.exists():
         return [NEW]
     kept = _json(output.with_name(f".{output.name}.provenance.json"))
-    if kept is None:
+    try:
+        return _differences(kept["provenance"], stage, wanted)
+    except (TypeError, KeyError, AttributeError):  # there is none, or it is damaged
         return ["nothing is known of how it was made"]
-    made = kept["provenance"]
+
+
+def _differences(made: dict, stage: str, wanted: Wanted) -> list[str]:
     was, reasons = made["settings"], []
     for key in sorted(wanted.settings.keys() - WITHOUT_EFFECT):
         if was.get(key) != wanted.settings[key]:
