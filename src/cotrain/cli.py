@@ -31,9 +31,11 @@ STAGES = {
     "plot": "draw the figures",
     "predict": "label your own images with a model",
     "explain": "print what made a file",
+    "verify": "check the hashes of a run",
+    "accept": "let a run count as made by the code of now",
 }
 OUTPUTS = {"out", "table", "text", "picture", "pictures"}
-POSITIONAL = {("predict", "images"), ("explain", "file")}
+POSITIONAL = {("predict", "images"), ("explain", "file"), ("verify", "folder"), ("accept", "folder")}
 
 
 class _Parser(argparse.ArgumentParser):
@@ -81,13 +83,18 @@ def _add_arguments(command: argparse.ArgumentParser, stage: str, run: typing.Cal
             command.add_argument("--settings", default="{}", required=needed, help="JSON text, or a JSON file")
             command.epilog = _describe(kind)
             continue
-        several = "list[" in str(kind) or _is_pair(parameter)
-        options = {"nargs": "+"} if several else {}
-        if (stage, name) in POSITIONAL:
-            command.add_argument(name, type=Path, **options)
+        if kind is bool:
+            command.add_argument(f"--{name}", action="store_true")
             continue
+        several = "list[" in str(kind) or _is_pair(parameter)
         required = parameter.default is inspect.Parameter.empty
-        if several and any(s == stage for s, _ in POSITIONAL):  # a greedy flag would swallow what follows it
+        if (stage, name) in POSITIONAL:
+            command.add_argument(name, type=Path, nargs="+" if several else None if required else "?")
+            continue
+        options: dict = {}
+        if "tuple[" in str(kind) and not required:
+            options = {"nargs": 2}
+        elif several and any(s == stage for s, _ in POSITIONAL):  # a greedy flag would swallow what follows it
             options = {"action": "append"}
         elif several:
             options = {"nargs": "+" if required else "*", "action": "extend"}
@@ -121,21 +128,18 @@ def _values(stage: str, run: typing.Callable, given: dict) -> dict:
         values["settings"] = parse_json(parameters["settings"].annotation, values["settings"])
         settings = values["settings"].model_dump(mode="json", by_alias=True)
     if "made_by" in parameters:
-        from cotrain import store
-        from cotrain.reruns import listing
+        from cotrain.provenance import provenance
 
         for name in (n for n, v in values.items() if _is_pair(parameters[n])):
             if len(values[name]) != 2:
                 raise BadInput(f"--{name}: {len(values[name])} paths; give two, of model 1 and of model 2")
             values[name] = tuple(values[name])
-        unread = OUTPUTS | {"settings", "root"}
+        unread = OUTPUTS | {"settings"}
         files = {n: v if isinstance(v, list | tuple) else [v] for n, v in values.items() if n not in unread}
-        if missing := [path for paths in files.values() for path in paths if not path.exists()]:
+        given = (path for name, paths in files.items() if name != "root" for path in paths)
+        if missing := [path for path in given if not path.exists()]:
             raise BadInput(f"{missing[0]}: no such file; run the stage that makes it")
-        values["made_by"] = store.provenance(stage, settings, files)
-        if "root" in values:  # of photographs only the names: they may be many
-            root = {"path": values["root"], "sha256": listing(Path(values["root"]))}
-            values["made_by"]["inputs"]["root"] = [root]
+        values["made_by"] = provenance(stage, settings, files)
     return values
 
 

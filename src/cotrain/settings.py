@@ -150,7 +150,7 @@ class Infer(Views):
 Policy = Literal[tuple(POLICIES)]
 
 
-class Thresholding(Strict):
+class Threshold(Strict):
     policy: Policy = Field("mpt", description=f"thresholding policy: {', '.join(POLICIES)}")
     round: str = Field("", description="round to note as the origin of the labels")
     portion: Share = Field(description="share of each class's (st: of all) pixels to keep, p")
@@ -166,6 +166,14 @@ class Thresholding(Strict):
 
 class Select(Strict):
     count: Count | None = Field(description="images to keep, n; null: all that have a pseudo-label")
+
+
+class Fuse(Strict):
+    """Fusion has no settings."""
+
+
+class Combine(Strict):
+    """Combination has no settings."""
 
 
 class Exchange(Strict):
@@ -280,6 +288,12 @@ def parse(kind: type[Strict], data: object, where: str) -> Strict:
         return kind.model_validate(data)
     except ValidationError as error:
         raise BadInput("\n".join(_line(kind, fault, where) for fault in error.errors())) from None
+
+
+def completed(stage: str, settings: dict) -> dict:
+    """Checked settings of a stage as JSON, defaults included."""
+    kind = globals()[stage.capitalize()]
+    return parse(kind, settings, stage).model_dump(mode="json", by_alias=True)
 
 
 def parse_json(kind: type[Strict], text: str) -> Strict:

@@ -1,7 +1,6 @@
 """Files of the public contract (docs/formats.md): written whole or not at all, read lazily, checked when opened."""
 
 import contextlib
-import hashlib
 import json
 import os
 import secrets
@@ -15,9 +14,8 @@ import hdf5plugin
 import numpy as np
 import pandas as pd
 
-from cotrain import __version__
 from cotrain.errors import BadInput
-from cotrain.manifest import manifest
+from cotrain.provenance import kept, sha256, sidecar
 from cotrain.pseudolabels import ImageStatistics
 
 FORMAT_VERSION = 1
@@ -50,9 +48,10 @@ def replacing(path: Path) -> Iterator[Path]:
             with temporary.open("rb") as file:
                 os.fsync(file.fileno())
         if path.is_dir():
-            if not temporary.is_dir() or (any(path.iterdir()) and not _sidecar(path).exists()):
+            if not temporary.is_dir() or (any(path.iterdir()) and not sidecar(path).exists()):
                 raise BadInput(f"{path}: a folder that cotrain did not make is in the way; move it or write elsewhere")
             shutil.rmtree(path)
+        sidecar(path).unlink(missing_ok=True)  # a new file never stands beside the provenance of the old one
         temporary.replace(path)
     except OSError as error:
         raise BadInput(f"{path}: cannot be written ({error.strerror or error}); check space and permissions") from error
@@ -68,33 +67,13 @@ def write_bytes(path: Path, data: bytes) -> None:
         temporary.write_bytes(data)
 
 
-def sha256(path: Path) -> str:
-    """Hex digest of a file's bytes; of a folder's file names and contents."""
-    if path.is_dir():
-        parts = (f"{p.relative_to(path)} {sha256(p)}\n" for p in sorted(path.rglob("[!.]*")) if p.is_file())
-        return hashlib.sha256("".join(parts).encode()).hexdigest()
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
 # ---- provenance -------------------------------------------------------------------------------------------------
-
-
-def provenance(stage: str, settings: dict, inputs: dict[str, list[Path]]) -> dict[str, Any]:
-    """What made a file: stage, settings, inputs by role with their hashes, and the code: version and definitions."""
-    hashed = {role: [{"path": str(p), "sha256": sha256(p)} for p in paths] for role, paths in inputs.items()}
-    made_by = {"stage": stage, "settings": settings, "inputs": hashed}
-    return made_by | {"code": __version__, "definitions": manifest(stage)}
-
-
-def _sidecar(path: Path) -> Path:
-    return path.with_name(f".{path.name}.provenance.json")
 
 
 def write_sidecar(path: Path, made_by: dict) -> None:
     """Keep the provenance of a file in a hidden file beside it, where it is found without opening the file."""
     text = json.dumps({"sha256": sha256(path), "provenance": made_by}, indent=1, sort_keys=True)
-    write_bytes(_sidecar(path), text.encode())
+    write_bytes(sidecar(path), text.encode())
 
 
 def read_provenance(path: Path) -> dict[str, Any]:
@@ -109,13 +88,11 @@ def read_provenance(path: Path) -> dict[str, Any]:
         if not isinstance(content, dict) or "provenance" not in content:
             raise BadInput(f"{path}: nothing is known of how it was made; was it made by cotrain?")
         return content["provenance"]
-    try:
-        kept = json.loads(_sidecar(path).read_text())
-    except (OSError, ValueError):
-        raise BadInput(f"{path}: nothing is known of how it was made; was it made by cotrain?") from None
-    if kept["sha256"] != sha256(path):
+    if (found := kept(path)) is None:
+        raise BadInput(f"{path}: nothing is known of how it was made; was it made by cotrain?")
+    if found["sha256"] != sha256(path):
         raise BadInput(f"{path}: it was changed after it was made; delete it and run snakemake")
-    return kept["provenance"]
+    return found["provenance"]
 
 
 # ---- HDF5 -------------------------------------------------------------------------------------------------------

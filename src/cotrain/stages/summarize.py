@@ -36,6 +36,7 @@ def run(
         frame.to_csv(temporary, index=False, float_format="%.6f", lineterminator="\n")
     store.write_sidecar(out, made_by)
     store.write_bytes(text, _table(frame).encode())
+    store.write_sidecar(text, made_by)
 
 
 def _round(path: Path, rounds: dict[str, str]) -> str:
