@@ -17,7 +17,7 @@ from typing import NamedTuple
 
 from cotrain.errors import BadInput
 from cotrain.manifest import manifest
-from cotrain.provenance import entries, kept, listing, made_files, named_files, sha256, unchanged
+from cotrain.provenance import entries, kept, listing, made_files, named_files, sha256, sidecar, unchanged
 from cotrain.settings import completed
 
 PAST = 1_000_000_000  # seconds since 1970
@@ -66,19 +66,23 @@ class Reruns:
         return str(path)
 
     def _write(self, path: Path, job: str, output: Path, stage: str, wanted: Wanted) -> None:
-        reasons, made = reasons_to_rerun(output, stage, wanted), {}
-        if reasons:
-            made = _keys_of_the_making(_json(path), output, stage)
-        ticket = {"wanted": wanted._asdict(), "made": made, "reasons": reasons}
+        reasons, before = reasons_to_rerun(output, stage, wanted), _json(path)
+        making = sha256(sidecar(output)) if kept(output) else ""
+        made = _keys_of_the_making(before, making, output, wanted, reasons)
+        ticket = {"wanted": wanted._asdict(), "made": made, "making": making, "reasons": reasons}
         if rerun := reasons not in ([], [NEW]):
             ticket["written"] = time.time()  # Snakemake overlooks a new time where the content is that of the last run
-            edited = [f"{k}: {_short(made[k])} → {_short(v)}" for k, v in wanted.keys.items() if made.get(k, v) != v]
+            edited = [
+                f"{key}: {_short(made[key])} → {_short(value)}"
+                for key, value in wanted.keys.items()
+                if made.get(key, value) != value and key.rpartition(".")[2] not in WITHOUT_EFFECT
+            ]
             code = [reason for reason in reasons if reason.startswith(CODE)]
             self._say(job, [*edited, *code] or reasons)
             if code:
                 inside = output.is_relative_to(self.folder)
                 self._say_once(f"    if it does not matter: cotrain accept {self.folder if inside else output.parent}")
-        if ticket != _json(path):
+        if ticket != before:
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(json.dumps(ticket, indent=1, sort_keys=True), encoding="utf-8")
         os.utime(path, None if rerun else (PAST, PAST))
@@ -101,15 +105,18 @@ def _writable(path: Path) -> Iterator[None]:
         raise BadInput(f"{path}: cannot be written ({error.strerror}); check space and permissions") from error
 
 
-def _keys_of_the_making(ticket: dict | None, output: Path, stage: str) -> dict:
+def _keys_of_the_making(ticket: dict | None, making: str, output: Path, wanted: Wanted, reasons: list[str]) -> dict:
     """Config keys, with their values, that an output was made by, as far as the last ticket tells."""
     try:
-        last, before = Wanted(**ticket["wanted"]), ticket["made"]
-    except (KeyError, TypeError):  # there is none, or it is damaged
-        return {}
-    found = kept(output)
-    made = found and found["provenance"]
-    return last.keys if made and not [*_other_settings(made, last), *_other_paths(made, last)] else before
+        if ticket["making"] == making:
+            return ticket["made"]
+        last = Wanted(**ticket["wanted"])
+    except (KeyError, TypeError):  # there is no ticket, or it is damaged
+        last = None
+    if not reasons:
+        return wanted.keys
+    made = making and last and kept(output)["provenance"]
+    return last.keys if made and not [*_other_settings(made, last), *_other_paths(made, last)] else {}
 
 
 def reasons_to_rerun(output: Path, stage: str, wanted: Wanted) -> list[str]:
