@@ -318,7 +318,7 @@ def test_source_only_is_not_aligned_and_every_other_training_is():
 
 KINDS = {
     "render": settings.Render, "index": settings.Index, "color": settings.Color, "statistics": settings.Statistics,
-    "draw": settings.Draw, "infer": settings.Infer, "threshold": settings.Thresholding, "select": settings.Select,
+    "draw": settings.Draw, "infer": settings.Infer, "threshold": settings.Threshold, "select": settings.Select,
     "exchange": settings.Exchange, "train": settings.Train, "evaluate": settings.Evaluate,
     "measure": settings.Measure, "summarize": settings.Summarize, "plot": settings.Plot,
 }  # fmt: skip

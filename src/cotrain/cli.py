@@ -33,10 +33,12 @@ STAGES = {
     "plot": "draw the figures",
     "predict": "label your own images with a model",
     "explain": "print what made a file",
+    "verify": "check the hashes of a run",
+    "accept": "let a run count as made by the code of now",
 }
 OUTPUTS = {"out", "table", "text", "picture", "pictures", "restart"}
 PREDICTED = (".png", "_overlay.jpg")  # endings of what `predict` writes of a photograph
-POSITIONAL = {("predict", "images"), ("explain", "file")}
+POSITIONAL = {("predict", "images"), ("explain", "file"), ("verify", "folder"), ("accept", "folder")}
 
 
 class _Parser(argparse.ArgumentParser):
@@ -92,13 +94,18 @@ def _add_arguments(command: argparse.ArgumentParser, stage: str, run: typing.Cal
             command.add_argument("--settings", default="{}", required=needed, help="JSON text, or a JSON file")
             command.epilog = _describe(kind)
             continue
-        several = "list[" in str(kind) or _is_pair(parameter)
-        options = {"nargs": "+"} if several else {}
-        if (stage, name) in POSITIONAL:
-            command.add_argument(name, type=Path, **options)
+        if kind is bool:
+            command.add_argument(f"--{name}", action="store_true")
             continue
+        several = "list[" in str(kind) or _is_pair(parameter)
         required = parameter.default is inspect.Parameter.empty
-        if several and any(s == stage for s, _ in POSITIONAL):  # a greedy flag would swallow what follows it
+        if (stage, name) in POSITIONAL:
+            command.add_argument(name, type=Path, nargs="+" if several else None if required else "?")
+            continue
+        options: dict = {}
+        if "tuple[" in str(kind) and not required:
+            options = {"nargs": 2}
+        elif several and any(s == stage for s, _ in POSITIONAL):  # a greedy flag would swallow what follows it
             options = {"action": "append"}
         elif several:
             options = {"nargs": "+" if required else "*", "action": "extend"}
@@ -137,16 +144,13 @@ def _values(stage: str, run: typing.Callable, given: dict) -> dict:
         values[name] = tuple(values[name])
     paths = _paths(values)
     read = {name: some for name, some in paths.items() if name not in OUTPUTS}
-    _check_inputs(stage, [path for some in read.values() for path in some])
+    folders = {name for at, name in POSITIONAL if at == stage} | {"root"}
+    _check_inputs([path for name, some in read.items() if name not in folders for path in some])
     _check_outputs(stage, [path for name in paths.keys() - read.keys() for path in paths[name]], read)
     if "made_by" in parameters:
-        from cotrain import store
-        from cotrain.reruns import listing
+        from cotrain.provenance import provenance
 
-        values["made_by"] = store.provenance(stage, settings, read)
-        if "root" in values:  # of photographs only the names: they may be many
-            root = {"path": values["root"], "sha256": listing(Path(values["root"]))}
-            values["made_by"]["inputs"]["root"] = [root]
+        values["made_by"] = provenance(stage, settings, read)
     return values
 
 
@@ -156,7 +160,7 @@ def _paths(values: dict) -> dict[str, list[Path]]:
     return {name: some for name, some in lists.items() if all(isinstance(path, Path) for path in some)}
 
 
-def _check_inputs(stage: str, paths: list[Path]) -> None:
+def _check_inputs(paths: list[Path]) -> None:
     for path in paths:
         try:
             found = path.exists()
@@ -164,7 +168,7 @@ def _check_inputs(stage: str, paths: list[Path]) -> None:
             raise BadInput(f"{path}: cannot be read ({error.strerror}); check the path") from None
         if not found:
             raise BadInput(f"{path}: no such file; run the stage that makes it")
-        if not path.is_file() and stage != "explain":
+        if not path.is_file():
             raise BadInput(f"{path}: a folder or device, expected a file; give the file in it")
 
 

@@ -8,6 +8,8 @@ import json
 import os
 from functools import cached_property
 from pathlib import Path
+from types import NoneType
+from typing import get_args
 
 from pydantic import BaseModel
 
@@ -22,7 +24,8 @@ ROUND = r"(selftrain|mixbatch)/\d\d|cotrain/\d\d/([12]|both)|final|source|source
 
 # What a job of a stage reads, beside its settings, is answered by these.
 STRUCTURE = {
-    "infer": ("predictors", "candidates"),
+    "index": ("data_root",),
+    "infer": ("predictors", "candidates", "prior"),
     "train": ("initial", "labels", "thresholds", "aligned"),
     "fuse": ("fused",),
     "exchange": ("exchanged",),
@@ -131,7 +134,7 @@ class Plan:
         """Every file of a run. All are asked for, so that a deleted one is made again with what follows from it."""
         config, labelled = self.config, ["predictions.h5", "pseudolabels.h5", "thresholds.csv"]
         files = [f"data/{name}.csv" for name in (*self.domains, *(["color"] if config.align_colors else []))]
-        files += ["data/source_statistics.h5"] if config.training.class_balance or config.inference.prior else []
+        files += ["data/source_statistics.h5"] if config.training.class_balance else self.prior("")
         files += self.prior_picture
         files += [f"{SOURCE}/model.pt"]
         files += [f"{FINAL}/{name}" for name in (*labelled, "model.pt")] if config.final else []
@@ -216,6 +219,10 @@ class Plan:
         """Whether the round's source images are LAB-aligned."""
         return self.config.align_colors and round != SOURCE_ONLY
 
+    def prior(self, _: str) -> list[str]:
+        """Statistics of the source with the spatial prior, which every inference reads; none without it."""
+        return ["data/source_statistics.h5"] if self.config.inference.prior else []
+
     def _labelled_by(self, round: str) -> str:
         """The round whose predictions this round trains on; the first cycle's do not depend on the collage."""
         return self.selftrain_rounds[0] if round == self.mixbatch_rounds[0] else round
@@ -246,10 +253,12 @@ class Plan:
     # ---- data ---------------------------------------------------------------------------------------------------
 
     def data_root(self, name: str) -> str:
-        """Folder of the dataset of a domain: source, target or validation."""
-        dataset, root = self.dataset(name), self.config.data.root or os.environ.get("COTRAIN_DATA")
+        """Folder of the dataset of a domain (source, target or validation), or of its table."""
+        name = name.removesuffix("_labelled")
+        dataset = self.dataset(name)
         if dataset.generator:
             return self.scenes(self.domains[name].split)
+        root = self.config.data.root or os.environ.get("COTRAIN_DATA")
         if root is None:
             raise BadInput(
                 f"config: data.root: not set, and {dataset.name} is on your disk; set it, or the environment variable "
@@ -450,6 +459,8 @@ class _Traced:
         value, field = getattr(self._part, name), type(self._part).model_fields.get(name)
         key = f"{self._path}{field.alias or name if field else name}"
         if isinstance(value, BaseModel):
+            if NoneType in get_args(field.annotation):
+                self._read[key] = {}  # is there: as good as a value where it could be null
             return _Traced(value, f"{key}.", self._read)
         if field:
             self._read[key] = value

@@ -195,7 +195,7 @@ class Infer(Views):
 PolicyName = Literal[tuple(POLICIES)]
 
 
-class Thresholding(Strict):
+class Threshold(Strict):
     policy: PolicyName = Field("mpt", description=f"thresholding policy: {', '.join(POLICIES)}")
     round: str = Field("", description="round to note as the origin of the labels")
     portion: Share = Field(description="share of each class's (st: of all) pixels to keep, p")
@@ -211,6 +211,14 @@ class Thresholding(Strict):
 
 class Select(Strict):
     count: Count | None = Field(description="images to keep, n; null: all that have a pseudo-label")
+
+
+class Fuse(Strict):
+    """Fusion has no settings."""
+
+
+class Combine(Strict):
+    """Combination has no settings."""
 
 
 class Exchange(Strict):
@@ -339,6 +347,12 @@ def parse(kind: type[Strict], data: object, where: str) -> Strict:
         raise BadInput(*(_line(kind, fault, where) for fault in _first_hand(error.errors()))) from None
     except ValueError as error:
         raise BadInput(f"{where}: {error}") from None
+
+
+def completed(stage: str, settings: dict) -> dict:
+    """Checked settings of a stage as JSON, defaults included."""
+    kind = globals()[stage.capitalize()]
+    return parse(kind, settings, stage).model_dump(mode="json", by_alias=True)
 
 
 def parse_json(kind: type[Strict], text: str) -> Strict:

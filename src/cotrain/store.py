@@ -4,7 +4,6 @@ import contextlib
 import errno
 import fcntl
 import glob
-import hashlib
 import json
 import os
 import re
@@ -20,9 +19,9 @@ import numpy as np
 import pandas as pd
 from pydantic import BaseModel, model_validator
 
-from cotrain import __version__, plain
+from cotrain import plain
 from cotrain.errors import BadInput, in_short
-from cotrain.manifest import manifest
+from cotrain.provenance import kept, sha256, sidecar
 from cotrain.pseudolabels import SCALE, ImageStatistics
 from cotrain.settings import Names, Share, class_names, parse
 
@@ -119,11 +118,12 @@ def replacing(path: Path) -> Iterator[Path]:
             for part in (*new.rglob("*"), new):
                 _sync(part)
             if path.is_dir():
-                if not new.is_dir() or (any(path.iterdir()) and not _sidecar(path).exists()):
+                if not new.is_dir() or (any(path.iterdir()) and not sidecar(path).exists()):
                     raise BadInput(
                         f"{path}: a folder that cotrain did not make is in the way; move it or write elsewhere"
                     )
                 path.rename(folder / "old")
+            sidecar(path).unlink(missing_ok=True)  # a new file never stands beside the provenance of the old one
             new.rename(path)
             _sync(path.parent)
     except OSError as error:
@@ -184,54 +184,18 @@ def write_bytes(path: Path, data: bytes) -> None:
 
 def remove(path: Path) -> None:
     """Delete a file, or a folder that a stage wrote, and its sidecar; nothing if there is none."""
-    for place in (path, _sidecar(path)):
+    for place in (path, sidecar(path)):
         with contextlib.suppress(OSError):
             shutil.rmtree(place) if place.is_dir() else place.unlink()
-
-
-def sha256(path: Path) -> str:
-    """Hex digest of a file's bytes; of a folder's file names and contents."""
-    if path.is_dir():
-        parts = (f"{p.relative_to(path)} {sha256(p)}\n" for p in sorted(path.rglob("[!.]*")) if p.is_file())
-        return hashlib.sha256("".join(parts).encode()).hexdigest()
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 # ---- provenance -------------------------------------------------------------------------------------------------
 
 
-def provenance(stage: str, settings: dict, inputs: dict[str, list[Path]]) -> dict[str, Any]:
-    """What made a file: stage, settings, inputs by role with their hashes, and the code: version and definitions."""
-    hashed = {role: [{"path": str(p), "sha256": whole_sha256(p)} for p in paths] for role, paths in inputs.items()}
-    made_by = {"stage": stage, "settings": settings, "inputs": hashed}
-    return made_by | {"code": __version__, "definitions": manifest(stage)}
-
-
-def _sidecar(path: Path) -> Path:
-    return path.with_name(f".{path.name}.provenance.json")
-
-
-def whole_sha256(path: Path) -> str:
-    """Hash of a file; BadInput if it is not, or no longer, the file that its sidecar was written for."""
-    try:
-        found = sha256(path)
-    except OSError as error:
-        raise BadInput(f"{path}: cannot be read ({error.strerror}); check its permissions") from None
-    try:
-        made = plain.from_json(_sidecar(path).read_bytes())
-    except (OSError, ValueError):  # a file without its sidecar is a file all the same
-        return found
-    if isinstance(made, dict) and made.get("sha256", found) != found:
-        own = f"to use it as it is, delete {_sidecar(path)}"
-        raise BadInput(f"{path}: damaged, or changed after it was made; delete it and run its stage again, or {own}")
-    return found
-
-
 def write_sidecar(path: Path, made_by: dict) -> None:
     """Keep the provenance of a file in a hidden file beside it, where it is found without opening the file."""
     text = json.dumps({"sha256": sha256(path), "provenance": made_by}, indent=1, sort_keys=True)
-    write_bytes(_sidecar(path), text.encode())
+    write_bytes(sidecar(path), text.encode())
 
 
 def read_provenance(path: Path) -> dict[str, Any]:
@@ -246,14 +210,11 @@ def read_provenance(path: Path) -> dict[str, Any]:
         if not isinstance(content, dict) or "provenance" not in content:
             raise BadInput(f"{path}: nothing is known of how it was made; was it made by cotrain?")
         return content["provenance"]
-    try:
-        kept = plain.from_json(_sidecar(path).read_bytes())
-        made, digest = kept["provenance"], kept["sha256"]
-    except (OSError, ValueError, KeyError, TypeError):
-        raise BadInput(f"{path}: nothing is known of how it was made; was it made by cotrain?") from None
-    if digest != sha256(path):
+    if (found := kept(path)) is None:
+        raise BadInput(f"{path}: nothing is known of how it was made; was it made by cotrain?")
+    if found["sha256"] != sha256(path):
         raise BadInput(f"{path}: it was changed after it was made; delete it and run snakemake")
-    return made
+    return found["provenance"]
 
 
 # ---- HDF5 -------------------------------------------------------------------------------------------------------

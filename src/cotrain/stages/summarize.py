@@ -36,6 +36,7 @@ def run(
         rows.append(row | dict(zip(score["classes"], score["iou"], strict=True)))
     frame = pd.DataFrame(rows)
     store.write_bytes(text, _table(frame).encode())
+    store.write_sidecar(text, made_by)
     with store.replacing(out) as temporary:
         frame.to_csv(temporary, index=False, float_format="%.6f", lineterminator="\n")
     store.write_sidecar(out, made_by)
