@@ -1,12 +1,14 @@
 """Shared by the tests: small hand-made files, plain loops to compare with, and the command line as a function."""
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 import pytest
 from PIL import Image
+from workflow_runs import DryRuns, finished_run
 
 from cotrain import store
 from cotrain.pseudolabels import ImageStatistics
@@ -109,6 +111,27 @@ def read_pseudolabels(path: Path) -> dict[str, np.ndarray]:
     with store.open_hdf5(path, "pseudolabels") as file:
         texts = {name: np.array(file[name].asstr()[:], dtype=object) for name in ("image_id", "round")}
         return texts | {name: file[name][:] for name in file if name not in texts}
+
+
+# ---- real Snakemake ---------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="session")
+def run(tmp_path_factory) -> Path:
+    """The folder of a finished tiny workflow, whose path has a space; tests leave it as it is."""
+    return finished_run(tmp_path_factory.mktemp("a workflow"))
+
+
+@pytest.fixture(scope="session")
+def results(run) -> Path:
+    return run / "results" / "tiny"
+
+
+@pytest.fixture(scope="session")
+def dry_run() -> Iterator[DryRuns]:
+    runs = DryRuns()
+    yield runs
+    runs.close()
 
 
 # ---- the command line -------------------------------------------------------------------------------------------

@@ -17,6 +17,7 @@ from conftest import CLASSES, MADE_BY, random_maps, read_pseudolabels, save, wri
 
 from cotrain import store
 from cotrain.errors import BadInput
+from cotrain.provenance import provenance
 
 IDS = ["city/b", "city/a", "Zürich/ä 1"]
 INDEX = "image_id,image,label,height,width\n"
@@ -375,7 +376,7 @@ def test_json_of_another_kind_or_none_at_all(tmp_path):
 def made_by(tmp_path):
     source = tmp_path / "input.csv"
     source.write_text("a\n")
-    return store.provenance("draw", {"count": 3}, {"index": [source]})
+    return provenance("draw", {"count": 3}, {"index": [source]})
 
 
 def test_provenance_holds_stage_settings_hashed_inputs_and_code_version(made_by, tmp_path):

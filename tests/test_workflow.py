@@ -3,10 +3,6 @@
 import fcntl
 import json
 import re
-import shutil
-import subprocess
-import sys
-from pathlib import Path
 
 import h5py
 import hdf5plugin  # noqa: F401 (registers the filters)
@@ -15,45 +11,14 @@ import pandas as pd
 import pytest
 import torch
 from conftest import PROJECT
+from workflow_runs import TINY, snakemake
 
-SNAKEMAKE = [sys.executable, "-m", "snakemake", "--snakefile", str(PROJECT / "Snakefile"), "--cores", "2"]
-TINY = PROJECT / "tests" / "tiny.yaml"
 CLASSES = 11
 CYCLES = ("01", "02")
 
 
-def snakemake(folder: Path, *arguments: str, overlays: tuple[Path, ...] = (TINY,)) -> subprocess.CompletedProcess:
-    """Snakemake in `folder`, which gets a copy of config.yaml; results go below it."""
-    shutil.copy(PROJECT / "config.yaml", folder)
-    command = [*SNAKEMAKE, *arguments, "--configfile", *map(str, overlays)]
-    return subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=1200, check=False)
-
-
-def planned(folder: Path, *arguments: str) -> list[tuple[str, str]]:
-    """(rule, log without its ending) of the jobs that Snakemake would run; the log names the round."""
-    result = snakemake(folder, "-n", *arguments)
-    assert result.returncode == 0, result.stderr
-    jobs = re.findall(r"rule (\w+):\n((?:    .*\n)+)", result.stdout + result.stderr)
-    logs = [(rule, re.search(r"log: \S*?/logs/(\S+)\.log", body)) for rule, body in jobs]
-    return sorted((rule, log[1] if log else "") for rule, log in logs if rule != "all")
-
-
-@pytest.fixture(scope="module")
-def run(tmp_path_factory) -> Path:
-    """The folder of a finished tiny workflow, whose path has a space."""
-    folder = tmp_path_factory.mktemp("a workflow")
-    result = snakemake(folder)
-    assert result.returncode == 0, result.stdout[-3000:] + result.stderr[-3000:]
-    return folder
-
-
-@pytest.fixture(scope="module")
-def results(run) -> Path:
-    return run / "results" / "tiny"
-
-
-def test_second_run_does_nothing(run, results):
-    assert planned(run) == []
+def test_second_run_does_nothing(run, results, dry_run):
+    assert dry_run(run).names == []
 
 
 def label_files() -> list[str]:
@@ -124,13 +89,21 @@ def test_models_are_tensors_and_plain_settings(results):
 def test_summary_has_a_row_for_every_model(results):
     summary = pd.read_csv(results / "summary.csv")
     cotrained = [f"cotrain/{c}/{m}" for c in CYCLES for m in (1, 2)]
-    rounds = ["source_only", "source", *(f"selftrain/{c}" for c in CYCLES), *cotrained, "final", "upper_bound"]
+    rounds = [
+        "source_only",
+        "source",
+        *(f"selftrain/{c}" for c in CYCLES),
+        *cotrained,
+        "cotrain/02/both",
+        "final",
+        "upper_bound",
+    ]
     assert summary["round"].tolist() == rounds
     assert summary.set_index("round")["gap_closed"][["source_only", "upper_bound"]].tolist() == [0, 1]
     assert (results / "figures/overview.png").stat().st_size > 10_000
 
 
-def test_deleting_one_file_remakes_it_and_what_follows(run, results):
+def test_deleting_one_file_remakes_it_and_what_follows(run, results, dry_run):
     file = results / "final/pseudolabels.h5"
     kept = file.read_bytes()
     file.unlink()
@@ -140,14 +113,14 @@ def test_deleting_one_file_remakes_it_and_what_follows(run, results):
         ("plot", "plot"),
         ("summarize", "summarize"),
     ]
-    assert planned(run) == sorted([*expected, ("threshold", "final/threshold"), ("train_final", "final/train")])
+    assert dry_run(run).names == sorted([*expected, ("threshold", "final/threshold"), ("train_final", "final/train")])
     file.write_bytes(kept)
 
     file = results / "selftrain/02/selected.csv"
     kept = file.read_bytes()
     file.unlink()
-    rules = {rule for rule, _ in planned(run)}
-    assert ("finetune", "selftrain/01/train") not in planned(run)
+    rules = {rule for rule, _ in dry_run(run).names}
+    assert ("finetune", "selftrain/01/train") not in dry_run(run).names
     assert {"select", "fuse", "finetune", "infer", "exchange", "train_final"} <= rules
     assert not rules & {"render", "index", "color", "draw", "train_source", "train_upper_bound"}
     file.write_bytes(kept)
@@ -162,8 +135,8 @@ def test_remade_file_has_the_same_bytes(run, results):
     assert {name: (results / name).read_bytes() for name in names} == before
 
 
-def test_ablation_shares_the_files_that_it_can(run):
-    jobs = planned(run, "ablation")
+def test_ablation_shares_the_files_that_it_can(run, dry_run):
+    jobs = dry_run(run, None, "ablation").names
     assert [log for rule, log in jobs if rule == "finetune"] == ["mixbatch/01/train", "mixbatch/02/train"]
     assert not {rule for rule, _ in jobs} & {"train_source", "train_final", "train_upper_bound", "draw"}
 
@@ -191,7 +164,7 @@ def test_papers_plan_has_the_right_jobs(tmp_path):
         "train_source": 2,
         "train_final": 1,
         "train_upper_bound": 1,
-        "evaluate": 24,
+        "evaluate": 25,
     }
     assert {rule: int(counts[rule]) for rule in expected} == expected
 
@@ -209,6 +182,25 @@ def test_second_snakemake_in_a_run_is_refused_and_a_dead_ones_lock_is_not(tmp_pa
         assert "error: results/tiny: another Snakemake is at work in this folder" in result.stderr
         assert not (tmp_path / target).exists()
     assert snakemake(tmp_path, target).returncode == 0
+
+
+def test_cbst_with_prior_and_patches_inside_cotraining(tmp_path):
+    """Policies and inference know nothing of procedures: no paper has tried this one."""
+    result = snakemake(tmp_path, overlays=(TINY, PROJECT / "tests" / "method.yaml"))
+    assert result.returncode == 0, result.stdout[-3000:] + result.stderr[-3000:]
+    run = tmp_path / "results" / "method"
+    assert (run / "figures/prior.png").stat().st_size > 10_000 and not (run / "final").exists()
+    rounds = ["source_only", "source", "selftrain/01", "cotrain/01/1", "cotrain/01/2", "cotrain/01/both"]
+    assert pd.read_csv(run / "summary.csv")["round"].tolist() == rounds
+    for round in ("selftrain/01", "cotrain/01/2"):
+        with h5py.File(run / round / "predictions.h5") as file:
+            assert file["label"].shape[1:] == (3, 64, 96)
+            potentials = file["confidence"][:, 0].astype(float)
+        assert potentials.mean() < 0.6 * 65535  # times the prior
+        with h5py.File(run / round / "pseudolabels.h5") as file:
+            assert file["undecided"].shape == file["image_id"].shape and (file["label"][:] != 255).any()
+    with h5py.File(run / "selftrain/01/labels.h5") as file:
+        assert len(file["image_id"]) == 10  # the whole target set
 
 
 def test_config_faults_are_all_reported_at_once(tmp_path):

@@ -36,8 +36,7 @@ class LabelledImages:
 
     def __init__(self, index: Path, values: dict[int, int], size: tuple[int, int], colors: Path | None = None):
         self.rows = store.read_table(index, "index")
-        if (self.rows["label"] == "").any():
-            raise BadInput(f"{index}: it lists images without labels; training needs labels, check data.source")
+        datasets.check_labelled(self.rows, index)
         self.values, self.size = values, size
         self.colors = None
         if colors:
@@ -216,11 +215,12 @@ class Batches(Dataset):
         return self.augment_source(self.source.load(i))
 
     def _target(self, step: int, j: int) -> tuple[torch.Tensor, torch.Tensor]:
-        position, centre = step * self.target_count + j, None
+        position, rare = step * self.target_count + j, None
         i = shuffled(position, len(self.target), seed_of(self.seed, "target"))
         if self.rare_crops:
             rng = np.random.default_rng((seed_of(self.seed, "rare"), position))
             i, rare = self.rare_crops.pick(i, rng)
-            centre = None if rare is None else rng.choice(np.argwhere(self.target.load(i)[1] == rare))
-        pair = self.augment_target(self.target.load(i), centre)
+        pair = self.target.load(i)
+        centre = None if rare is None else rng.choice(np.argwhere(pair[1] == rare))
+        pair = self.augment_target(pair, centre)
         return self.collage(pair, self._source("collage", step, j, self.target_count)) if self.collage else pair

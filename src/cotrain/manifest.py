@@ -1,77 +1,102 @@
 """What code made a file: a hash of every definition that a stage can reach, found by following names and imports.
 
 Comments, blank lines and docstrings do not count. A definition is a function, a class or an assignment at the top of a
-module; a name that is looked up in a way that cannot be followed counts as the whole module.
+module; a name that is looked up in a way that cannot be followed counts as the whole module. Other people's packages
+do not count.
 """
 
 import ast
 import hashlib
 from functools import cache
 from pathlib import Path
+from typing import NamedTuple
 
 PACKAGE = Path(__file__).parent
 NAME = PACKAGE.name
 
+Use = tuple[str, str | None]  # a module and a name in it; None: all of it
 
-def manifest(stage: str) -> dict[str, str]:
-    """Hash of each definition that a stage uses: `module.name` → 16 hex digits. Raises KeyError for no such stage."""
-    found: dict[str, str] = {}
-    todo = [(f"stages.{stage}", None)]
-    seen = set(todo)
-    while todo:
-        module, name = todo.pop()
-        parts = _definitions(module)
-        wanted = parts if name is None else {n: parts[n] for n in (name, "") if n in parts}
-        for part, (digest, used) in wanted.items():
-            found[f"{module}.{part}".rstrip(".")] = digest
-            todo += used - seen
-            seen |= used
-    return dict(sorted(found.items()))
+
+class Module(NamedTuple):
+    definitions: dict[str, tuple[str, set[Use]]]  # name → hash, and what it uses; "" stands for the other statements
+    imports: dict[str, Use]
 
 
 @cache
-def _definitions(module: str) -> dict[str, tuple[str, set[tuple[str, str | None]]]]:
-    """Each definition of a module: its hash, and the (module, name) it uses. "" stands for the other statements."""
+def manifest(stage: str) -> dict[str, str]:
+    """Hash of each definition that a stage uses: `module.name` → 16 hex digits. Raises KeyError for no such stage."""
+    if not _file(f"stages.{stage}").is_file():
+        raise KeyError(stage)
+    found: dict[str, str] = {}
+    todo: list[Use] = [(f"stages.{stage}", None)]
+    seen = set(todo)
+    while todo:
+        module, name = todo.pop()
+        parts, imports = _module(module)
+        used = set()
+        if name is not None and name not in parts:  # imported there from elsewhere, or defined in a hidden way
+            used.add(imports.get(name, (module, None)))
+        for part in parts if name is None else parts.keys() & {name, ""}:
+            found[f"{module}.{part}".rstrip(".")], uses = parts[part]
+            used |= uses
+        todo += used - seen
+        seen |= used
+    return dict(sorted(found.items()))
+
+
+def _file(module: str) -> Path:
     file = PACKAGE.joinpath(*module.split(".")).with_suffix(".py")
-    if not file.exists():
-        file = PACKAGE.joinpath(*module.split("."), "__init__.py")
-    tree = ast.parse(file.read_text(encoding="utf-8"))
-    imports = _imports(tree)
+    return file if file.is_file() else PACKAGE.joinpath(*module.split("."), "__init__.py")
+
+
+@cache
+def _module(name: str) -> Module:
+    tree = ast.parse(_file(name).read_text(encoding="utf-8"))
+    imports = _imports(tree, name)
     parts: dict[str, list[ast.stmt]] = {"": []}
     for statement in tree.body:
-        for name in _names(statement):
-            parts.setdefault(name, []).append(statement)
-    own = parts.keys()
-    return {
-        name: (_digest(statements), set().union(*(_uses(s, module, own, imports) for s in statements)))
-        for name, statements in parts.items()
-    }
+        for part in _names(statement):
+            parts.setdefault(part, []).append(statement)
+    uses = {part: set().union(*(_uses(s, name, parts, imports) for s in body)) for part, body in parts.items()}
+    uses[""] |= {(module, "") for module, _ in imports.values()}  # what an import does by itself
+    return Module({part: (_digest(body), uses[part]) for part, body in parts.items()}, imports)
 
 
 def _names(statement: ast.stmt) -> list[str]:
     """What a statement at the top of a module defines; [""] if it only acts."""
     if isinstance(statement, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
         return [statement.name]
-    if isinstance(statement, ast.Import | ast.ImportFrom):
+    if isinstance(statement, ast.Import | ast.ImportFrom) or _is_text(statement):
         return []
     targets = getattr(statement, "targets", [getattr(statement, "target", None)])
     return [n.id for target in targets if target for n in ast.walk(target) if isinstance(n, ast.Name)] or [""]
 
 
-def _imports(tree: ast.Module) -> dict[str, tuple[str, str | None]]:
+def _imports(tree: ast.Module, module: str) -> dict[str, Use]:
     """Names that mean something of this package: a module (module, None) or a definition (module, name)."""
-    found = {}
+    found: dict[str, Use] = {}
     for node in ast.walk(tree):
-        if isinstance(node, ast.ImportFrom) and (node.module or "").split(".")[0] == NAME:
-            inside = node.module.removeprefix(NAME).lstrip(".")
+        if isinstance(node, ast.Import):
             for alias in node.names:
+                if (inside := _inside(alias.name)) is not None:
+                    found[alias.asname or NAME] = (inside or "__init__", None)
+        elif isinstance(node, ast.ImportFrom):
+            above = [NAME, *module.split(".")][: -node.level] if node.level else []
+            inside = _inside(".".join([*above, *([node.module] if node.module else [])]))
+            for alias in node.names if inside is not None else []:
                 path = f"{inside}.{alias.name}".lstrip(".")
-                is_module = PACKAGE.joinpath(*path.split(".")).with_suffix(".py").exists()
+                is_module = _file(path).is_file()
                 found[alias.asname or alias.name] = (path, None) if is_module else (inside or "__init__", alias.name)
     return found
 
 
-def _uses(statement: ast.stmt, module: str, own, imports: dict) -> set[tuple[str, str | None]]:
+def _inside(path: str) -> str | None:
+    """A dotted path within this package, "" for the package itself; None if it is of another one."""
+    head, _, rest = path.partition(".")
+    return rest if head == NAME else None
+
+
+def _uses(statement: ast.stmt, module: str, own: dict, imports: dict[str, Use]) -> set[Use]:
     used, followed = set(), set()
     for node in ast.walk(statement):
         if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name):
@@ -94,7 +119,14 @@ def _digest(statements: list[ast.stmt]) -> str:
 def _bare(statement: ast.stmt) -> ast.stmt:
     """Without docstrings; those of settings classes and stages are help texts."""
     for node in ast.walk(statement):
-        body = getattr(node, "body", None)
-        if isinstance(node, ast.FunctionDef | ast.ClassDef) and ast.get_docstring(node, clean=False) is not None:
-            node.body = body[1:] or [ast.Pass()]
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef) and _is_text(node.body[0]):
+            node.body = node.body[1:] or [ast.Pass()]
     return statement
+
+
+def _is_text(statement: ast.stmt) -> bool:
+    return (
+        isinstance(statement, ast.Expr)
+        and isinstance(statement.value, ast.Constant)
+        and isinstance(statement.value.value, str)
+    )

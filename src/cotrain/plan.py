@@ -8,6 +8,8 @@ import json
 import os
 from functools import cached_property
 from pathlib import Path
+from types import NoneType
+from typing import get_args
 
 from pydantic import BaseModel
 
@@ -18,15 +20,17 @@ from cotrain.settings import Dataset, parse
 
 SOURCE, SOURCE_ONLY, UPPER_BOUND, FINAL = "source", "source_only", "upper_bound", "final"
 SELFTRAIN, MIXBATCH, COTRAIN = "selftrain", "mixbatch", "cotrain"
-ROUND = r"(selftrain|mixbatch)/\d\d|cotrain/\d\d/[12]|final|source|source_only|upper_bound"
+ROUND = r"(selftrain|mixbatch)/\d\d|cotrain/\d\d/([12]|both)|final|source|source_only|upper_bound"
 
 # What a job of a stage reads, beside its settings, is answered by these.
 STRUCTURE = {
-    "infer": ("predictors", "candidates"),
+    "index": ("data_root",),
+    "infer": ("predictors", "candidates", "prior"),
     "train": ("initial", "labels", "thresholds", "aligned"),
     "fuse": ("fused",),
     "exchange": ("exchanged",),
     "measure": ("labels",),
+    "evaluate": ("models",),
 }
 
 
@@ -91,6 +95,8 @@ class Plan:
         names |= {r: f"self-training {_cycle(r)}" for r in self.selftrain_rounds}
         pairs = zip(self.cotrain_rounds(1), self.cotrain_rounds(2), strict=True)
         names |= {r: f"co-training {_cycle(r)}, model {r[-1]}" for pair in pairs for r in pair}
+        if cycles := self.config.cotrain.cycles:
+            names[self.pair] = f"co-training {cycles}, both models"
         names |= {FINAL: "last training"} if self.config.final else {}
         return names | ({UPPER_BOUND: "upper bound"} if self.config.data.target.truth else {})
 
@@ -107,9 +113,19 @@ class Plan:
         return names | ({UPPER_BOUND: "upper bound"} if self.config.data.target.truth else {})
 
     @property
+    def pair(self) -> str:
+        """The two models of the last co-training cycle as one, the mean of their softmaxes; a round without a model."""
+        return f"{COTRAIN}/{self.config.cotrain.cycles:02d}/both"
+
+    def models(self, round: str) -> list[str]:
+        """Model files that a round's scores are of."""
+        rounds = [self.cotrain_rounds(m)[-1] for m in (1, 2)] if round.endswith("/both") else [round]
+        return [f"{r}/model.pt" for r in rounds]
+
+    @property
     def measured(self) -> list[str]:
         """Rounds that train on pseudo-labels."""
-        return [r for r in self.evaluated if r.split("/")[0] in (SELFTRAIN, COTRAIN, FINAL)]
+        return [r for r in self.evaluated if r.split("/")[0] in (SELFTRAIN, COTRAIN, FINAL) and r != self.pair]
 
     # ---- files: all of them, and what each round's stages read -----------------------------------------------
 
@@ -118,7 +134,7 @@ class Plan:
         """Every file of a run. All are asked for, so that a deleted one is made again with what follows from it."""
         config, labelled = self.config, ["predictions.h5", "pseudolabels.h5", "thresholds.csv"]
         files = [f"data/{name}.csv" for name in (*self.domains, *(["color"] if config.align_colors else []))]
-        files += ["data/source_statistics.h5"] if config.training.class_balance or config.inference.prior else []
+        files += ["data/source_statistics.h5"] if config.training.class_balance else self.prior("")
         files += self.prior_picture
         files += [f"{SOURCE}/model.pt"]
         files += [f"{FINAL}/{name}" for name in (*labelled, "model.pt")] if config.final else []
@@ -132,7 +148,7 @@ class Plan:
             files += [f"{cycle}/candidates.csv", used]
             files += [f"{round}/{name}" for name in (*labelled, "selected.csv", "labels.h5", "model.pt")]
         if "validation" in self.domains:
-            files += [f"{round}/model.pt" for round in self.evaluated]
+            files += [model for round in self.evaluated for model in self.models(round)]
             files += [f"evaluation/{round}.{kind}" for round in self.evaluated for kind in ("json", "h5")]
             files += [f"evaluation/pseudolabels/{round}.json" for round in self.measured]
             files += ["summary.csv", "summary.txt", "figures/overview.png", "figures/progress.png"]
@@ -203,6 +219,10 @@ class Plan:
         """Whether the round's source images are LAB-aligned."""
         return self.config.align_colors and round != SOURCE_ONLY
 
+    def prior(self, _: str) -> list[str]:
+        """Statistics of the source with the spatial prior, which every inference reads; none without it."""
+        return ["data/source_statistics.h5"] if self.config.inference.prior else []
+
     def _labelled_by(self, round: str) -> str:
         """The round whose predictions this round trains on; the first cycle's do not depend on the collage."""
         return self.selftrain_rounds[0] if round == self.mixbatch_rounds[0] else round
@@ -233,10 +253,12 @@ class Plan:
     # ---- data ---------------------------------------------------------------------------------------------------
 
     def data_root(self, name: str) -> str:
-        """Folder of the dataset of a domain: source, target or validation."""
-        dataset, root = self.dataset(name), self.config.data.root or os.environ.get("COTRAIN_DATA")
+        """Folder of the dataset of a domain (source, target or validation), or of its table."""
+        name = name.removesuffix("_labelled")
+        dataset = self.dataset(name)
         if dataset.generator:
             return self.scenes(self.domains[name].split)
+        root = self.config.data.root or os.environ.get("COTRAIN_DATA")
         if root is None:
             raise BadInput(
                 f"config: data.root: not set, and {dataset.name} is on your disk; set it, or the environment variable "
@@ -315,7 +337,7 @@ class Plan:
             "size": config.data.target.size,
             "scales": inference.scales,
             "flip": inference.flip,
-            "keep_classes": inference.keep_classes,
+            "keep_classes": min(inference.keep_classes, len(self.classes)),
             "ensemble": config.final.ensemble if round == FINAL else "mean",
             "ego_mask": config.data.ego_mask,
             "batch": inference.batch,
@@ -378,13 +400,17 @@ class Plan:
         }
         if round in (SOURCE, SOURCE_ONLY):
             return settings | {
-                "model": config.model.model_dump(mode="json"),
+                "model": config.model.model_dump(mode="json") | {"options": self._model_options()},
                 "seed": seed_of(config.seed, "train", SOURCE),
             }
         settings |= {"target_share": config.mix.target_share, "target_size": config.data.target.size}
         if round == UPPER_BOUND:
             return settings | {"target": self._labels("target")}
         return settings | self._mixed(round)
+
+    def _model_options(self) -> dict:
+        model = self.config.model
+        return model.options.get(model.architecture, {})
 
     def _evaluate(self, _: str) -> dict:
         inference = self.config.inference
@@ -419,7 +445,7 @@ class Plan:
     def pictured(self) -> list[str]:
         """Rounds that the overview shows side by side."""
         rounds = [SOURCE_ONLY, self.selftrain_rounds[-1]]
-        rounds += [self.cotrain_rounds(1)[-1]] if self.config.cotrain.cycles else []
+        rounds += [self.pair] if self.config.cotrain.cycles else []
         return rounds + ([FINAL] if self.config.final else [])
 
 
@@ -433,6 +459,8 @@ class _Traced:
         value, field = getattr(self._part, name), type(self._part).model_fields.get(name)
         key = f"{self._path}{field.alias or name if field else name}"
         if isinstance(value, BaseModel):
+            if NoneType in get_args(field.annotation):
+                self._read[key] = {}  # is there: as good as a value where it could be null
             return _Traced(value, f"{key}.", self._read)
         if field:
             self._read[key] = value

@@ -1,23 +1,48 @@
 """Which files of a run are out of date, decided by what is written beside each file of how it was made.
 
 Snakemake compares times. So every job reads a file of ours, its *ticket* below `results/RUN/.tickets`: dated long past
-while the job's output was made with the settings, the code and from the files that are wanted now, and dated now when
-it was not. Nothing else that happened to the files or the clone matters.
+while the job's output was made with the settings, the code and from the inputs that are wanted now, and dated now when
+it was not. Times that say otherwise, as after copying or touching files, are set right.
 """
 
-import hashlib
+import contextlib
 import json
 import os
 import sys
+import time
+from collections.abc import Callable, Iterator
+from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 from typing import NamedTuple
 
+from cotrain.errors import BadInput
 from cotrain.manifest import manifest
+from cotrain.provenance import entries, kept, listing, made_files, named_files, sha256, sidecar, unchanged
+from cotrain.settings import completed
 
 PAST = 1_000_000_000  # seconds since 1970
 NEW = "not there yet"
+CODE = "code: "
 # Settings that change how a stage runs, not what it computes.
 WITHOUT_EFFECT = {"device", "threads", "cache_mb", "restart_minutes"}
+
+
+class Wanted(NamedTuple):
+    """What the output of a job is to be made of, now."""
+
+    settings: dict  # of the stage, as JSON, defaults included
+    keys: dict  # config keys that the settings and inputs follow from, with their values
+    inputs: list[str]  # files that other jobs make
+    others: dict[str, str]  # other files and folders that are read → hash
+
+
+def wanted(stage: str, settings: str, keys: dict, inputs: list[str], folder: str | None) -> Wanted:
+    """`settings` as Plan gives them; `folder` is one that an index lists."""
+    complete = completed(stage, json.loads(settings))
+    others = {name: sha256(Path(name)) if Path(name).is_file() else "" for name in named_files(complete)}
+    if folder:
+        others[folder] = listing(Path(folder), complete)
+    return Wanted(complete, keys, [path for path in inputs if path not in others], others)
 
 
 class Reruns:
@@ -28,78 +53,144 @@ class Reruns:
         self.folder, self.active = folder, active
         self.written: set[Path] = set()
         self.said: set[str] = set()
+        if active:
+            with _writable(folder):
+                settle(folder)
 
-    def ticket(self, stage: str, job: str, output: str, wanted: "Wanted") -> str:
+    def ticket(self, stage: str, job: str, output: str, wanted: Callable[[], Wanted]) -> str:
         """Path of the ticket of a job of a stage, whose first output is `output`."""
-        path = self.folder / stage / f"{job or stage}.json"
+        path = self.folder / ".tickets" / stage / f"{job or stage}.json"
         if self.active and path not in self.written:
             self.written.add(path)
-            self._write(path, f"{stage} {job}".strip(), reasons_to_rerun(Path(output), stage, wanted), stage, wanted)
+            with _writable(path):
+                self._write(path, f"{stage} {job}".strip(), Path(output), stage, wanted())
         return str(path)
 
-    def _write(self, path: Path, job: str, reasons: list[str], stage: str, wanted: "Wanted") -> None:
-        before, keys = _json(path) or {}, wanted.keys
-        made = before.get("made", {}) if reasons else keys
-        # Snakemake overlooks a new time when a content is that of the last run, so all that is wanted is in it.
-        content = {"made": made, "reasons": reasons, "wanted": wanted._asdict(), "definitions": manifest(stage)}
-        path.parent.mkdir(parents=True, exist_ok=True)
-        if content != before:
-            path.write_text(json.dumps(content, indent=1, sort_keys=True), encoding="utf-8")
-        if not reasons or reasons == [NEW]:
-            os.utime(path, (PAST, PAST))
-            return
-        os.utime(path)
-        edited = [f"{key}: {_short(made[key])} → {_short(v)}" for key, v in keys.items() if made.get(key, v) != v]
-        for cause in set(edited or reasons) - self.said:
-            self.said.add(cause)
-            print(f"out of date, {job} first: {cause}", file=sys.stderr)
+    def _write(self, path: Path, job: str, output: Path, stage: str, wanted: Wanted) -> None:
+        reasons, before = reasons_to_rerun(output, stage, wanted), _json(path)
+        making = sha256(sidecar(output)) if kept(output) else ""
+        made = _keys_of_the_making(before, making, output, wanted, reasons)
+        ticket = {"wanted": wanted._asdict(), "made": made, "making": making, "reasons": reasons}
+        if rerun := reasons not in ([], [NEW]):
+            ticket["written"] = time.time()  # Snakemake overlooks a new time where the content is that of the last run
+            edited = [
+                f"{key}: {_short(made[key])} → {_short(value)}"
+                for key, value in wanted.keys.items()
+                if made.get(key, value) != value and key.rpartition(".")[2] not in WITHOUT_EFFECT
+            ]
+            code = [reason for reason in reasons if reason.startswith(CODE)]
+            self._say(job, [*edited, *code] or reasons)
+            if code:
+                inside = output.is_relative_to(self.folder)
+                self._say_once(f"    if it does not matter: cotrain accept {self.folder if inside else output.parent}")
+        if ticket != before:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(json.dumps(ticket, indent=1, sort_keys=True), encoding="utf-8")
+        os.utime(path, None if rerun else (PAST, PAST))
+
+    def _say(self, job: str, causes: list[str]) -> None:
+        for cause in causes:
+            self._say_once(cause, f"out of date, {job} first: ")
+
+    def _say_once(self, text: str, before: str = "") -> None:
+        if text not in self.said:
+            print(f"{before}{text}", file=sys.stderr)
+            self.said.add(text)
 
 
-class Wanted(NamedTuple):
-    """What the output of a job is to be made of, now."""
+@contextlib.contextmanager
+def _writable(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise BadInput(f"{path}: cannot be written ({error.strerror}); check space and permissions") from error
 
-    settings: dict  # of the stage, as JSON
-    keys: dict  # config keys that the settings and inputs follow from, with their values
-    inputs: list[str]
-    listings: dict[str, str]  # folder that is read → `listing` of it
+
+def _keys_of_the_making(ticket: dict | None, making: str, output: Path, wanted: Wanted, reasons: list[str]) -> dict:
+    """Config keys, with their values, that an output was made by, as far as the last ticket tells."""
+    try:
+        if ticket["making"] == making:
+            return ticket["made"]
+        last = Wanted(**ticket["wanted"])
+    except (KeyError, TypeError):  # there is no ticket, or it is damaged
+        last = None
+    if not reasons:
+        return wanted.keys
+    made = making and last and kept(output)["provenance"]
+    return last.keys if made and not [*_other_settings(made, last), *_other_paths(made, last)] else {}
 
 
 def reasons_to_rerun(output: Path, stage: str, wanted: Wanted) -> list[str]:
     """In words, how the making of `output` differs from what is wanted; empty if it does not."""
     if not output.exists():
         return [NEW]
-    kept = _json(output.with_name(f".{output.name}.provenance.json"))
-    if kept is None:
+    found = kept(output)
+    if found is None:
         return ["nothing is known of how it was made"]
-    made = kept["provenance"]
-    was, reasons = made["settings"], []
-    for key in sorted(wanted.settings.keys() - WITHOUT_EFFECT):
-        if was.get(key) != wanted.settings[key]:
-            reasons.append(f"{key}: {_short(was.get(key))} → {_short(wanted.settings[key])}")
-    code, was = manifest(stage), made.get("definitions", {})
-    if changed := sorted(name for name in code.keys() | was.keys() if code.get(name) != was.get(name)):
-        reasons.append(f"code: {', '.join(changed[:3])}{' …' if len(changed) > 3 else ''}")
-    read = {entry["path"]: entry["sha256"] for entries in made["inputs"].values() for entry in entries}
-    if other := sorted(read.keys() ^ set(wanted.inputs)):
-        reasons.append(f"{other[0]} is {'no longer' if other[0] in read else 'newly'} read")
-    reasons += [f"{folder}: other files" for folder, names in wanted.listings.items() if read.get(folder) != names]
-    return reasons
+    made = found["provenance"]
+    code = code_changes(found.get("accepted", made.get("definitions", {})), manifest(stage))
+    return [
+        *_other_settings(made, wanted),
+        *([f"{CODE}{', '.join(code[:3])}{' …' if len(code) > 3 else ''}"] if code else []),
+        *_other_paths(made, wanted),
+        *_other_contents(made, wanted),
+    ]
 
 
-def listing(folder: Path) -> str:
-    """Hash of the names of all files below a folder; hidden ones do not count."""
-    seen, names = set(), []
-    for place, folders, files in os.walk(folder, followlinks=True):
-        if os.path.realpath(place) in seen:  # links that go in circles
-            folders.clear()
-            continue
-        seen.add(os.path.realpath(place))
-        folders[:] = [name for name in folders if not name.startswith(".")]
-        names += [str(Path(place, name)) for name in files if not name.startswith(".")]
-    skip = len(str(folder))
-    return hashlib.sha256(
-        "\n".join(sorted(name[skip:] for name in names)).encode("utf-8", "surrogateescape")
-    ).hexdigest()
+def _other_settings(made: dict, wanted: Wanted) -> list[str]:
+    was, now = made["settings"], wanted.settings
+    keys = sorted((was.keys() | now.keys()) - WITHOUT_EFFECT)
+    return [f"{key}: {_short(was.get(key))} → {_short(now.get(key))}" for key in keys if was.get(key) != now.get(key)]
+
+
+def code_changes(was: dict[str, str], now: dict[str, str]) -> list[str]:
+    """Names of the definitions that were changed, added or removed."""
+    return sorted(name for name in was.keys() | now.keys() if was.get(name) != now.get(name))
+
+
+def _other_paths(made: dict, wanted: Wanted) -> list[str]:
+    read, now = {entry["path"] for _, entry in entries(made)}, {*wanted.inputs, *wanted.others}
+    return [f"{path} is {'no longer' if path in read else 'newly'} read" for path in sorted(read ^ now)]
+
+
+def _other_contents(made: dict, wanted: Wanted) -> list[str]:
+    """Inputs that were made again, or replaced, after they were read.
+
+    What the input's own provenance says is believed; only where that differs is the file itself read.
+    """
+    changed = []
+    for role, entry in entries(made):
+        path = entry["path"]
+        if path in wanted.others:
+            changed += [path] * (entry["sha256"] != wanted.others[path])
+        elif (found := kept(Path(path))) and path in wanted.inputs:
+            same = found["sha256"] == entry["sha256"] and "listed" not in entry
+            changed += [path] * (not same and Path(path).exists() and not unchanged(role, entry, made["settings"]))
+    return [f"{path} is not as it was read" for path in changed]
+
+
+def settle(folder: Path) -> None:
+    """Date each file of a run after its inputs, where those still have the content that it was made from."""
+    made = {path: found["provenance"] for path in made_files(folder) if path.exists() and (found := kept(path))}
+    read = {path: {Path(entry["path"]) for _, entry in entries(by)} - {path} for path, by in made.items()}
+    try:
+        order = [path for path in TopologicalSorter(read).static_order() if path in made]
+    except CycleError:  # made by hand from each other; their times stay
+        return
+    for path in order:
+        inputs = [(role, entry) for role, entry in entries(made[path]) if kept(Path(entry["path"]))]
+        newest = max((_time(Path(entry["path"])) for _, entry in inputs), default=0)
+        if newest > _time(path) and all(unchanged(role, entry, made[path]["settings"]) for role, entry in inputs):
+            os.utime(path, ns=(newest, newest))
+
+
+def _time(path: Path) -> int:
+    """When Snakemake takes a file or folder to be made, in nanoseconds; 0 if it is gone."""
+    stamp = path / ".snakemake_timestamp"
+    try:
+        return (stamp if path.is_dir() and stamp.exists() else path).stat().st_mtime_ns
+    except OSError:
+        return 0
 
 
 def _json(path: Path) -> dict | None:

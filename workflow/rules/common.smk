@@ -1,13 +1,13 @@
 import fcntl
-import json
 import sys
 from pathlib import Path
 
 from snakemake.io import apply_wildcards
 
+from cotrain.config import read_plain
 from cotrain.errors import BadInput
 from cotrain.plan import ROUND, Plan
-from cotrain.reruns import Reruns, Wanted, listing
+from cotrain.reruns import Reruns, wanted
 
 
 def bad_input(error):
@@ -16,17 +16,21 @@ def bad_input(error):
 
 
 try:
+    if workflow.is_main_process:
+        for file in workflow.configfiles:  # Snakemake takes the later of two equal keys
+            read_plain(Path(file))
     PLAN = Plan(config, Path(workflow.basedir) / "workflow")
-    ROOTS = {domain: PLAN.data_root(domain) for domain in PLAN.domains}
+    CONFIG = PLAN.config
+    for domain in PLAN.domains:
+        PLAN.data_root(domain)  # says at once what is missing
+    RUN = str(Path(CONFIG.results, CONFIG.run))
+    RERUNS = Reruns(Path(RUN), active=workflow.is_main_process)
 except BadInput as error:
     bad_input(error)
 
-CONFIG = PLAN.config
-RUN = str(Path(CONFIG.results, CONFIG.run))
 SHARED = str(Path(CONFIG.results, "shared"))
 GPUS = PLAN.gpus()
 HELD = []  # locks, until this process ends
-RERUNS = Reruns(Path(RUN, ".tickets"), active=workflow.is_main_process)
 
 
 wildcard_constraints:
@@ -43,22 +47,27 @@ def of_run(paths):
     return f"{RUN}/{paths}" if isinstance(paths, str) else [f"{RUN}/{path}" for path in paths]
 
 
-def wanted_settings(stage, name):
-    try:
-        return PLAN.settings(stage, name)
-    except BadInput as error:
-        bad_input(error)
-
-
 def settings(stage, wildcard="round"):
     """Settings of a stage as its one parameter, for the round (or other wildcard) of the job."""
-    return lambda wildcards: wanted_settings(stage, getattr(wildcards, wildcard, wildcard))
+    return answered(lambda wildcards: PLAN.settings(stage, getattr(wildcards, wildcard, wildcard)))
+
+
+def answered(question):
+    """An input or params function that tells of bad input in one line."""
+
+    def answer(wildcards):
+        try:
+            return question(wildcards)
+        except BadInput as error:
+            bad_input(error)
+
+    return answer
 
 
 def job(stage, output, wildcard="round", folder=None, **inputs):
     """The named inputs of a job of a stage, and the ticket that makes it run again when `output` is out of date.
 
-    An input is a pattern, a list of them, or a function of the wildcards; `folder` is one that the stage lists.
+    An input is a pattern, a list of them, or a function of the wildcards; `folder` is one that an index lists.
     """
 
     def of_job(wildcards):
@@ -69,26 +78,23 @@ def job(stage, output, wildcard="round", folder=None, **inputs):
             paths[name] = filled[0] if isinstance(given, str) else filled
         name = getattr(wildcards, wildcard, wildcard)
         read = [p for given in paths.values() for p in ([given] if isinstance(given, str) else given)]
-        listings = {folder(wildcards): listing(folder(wildcards))} if folder else {}
-        wanted = Wanted(
-            json.loads(wanted_settings(stage, name)),
-            PLAN.keys(stage, name),
-            list(dict.fromkeys([*read, *listings])),
-            listings,
-        )
-        return paths | {"ticket": RERUNS.ticket(stage, name, apply_wildcards(output, wildcards), wanted)}
 
-    return of_job
+        def making():
+            return wanted(stage, PLAN.settings(stage, name), PLAN.keys(stage, name), read, folder and folder(wildcards))
+
+        return paths | {"ticket": RERUNS.ticket(stage, name, apply_wildcards(output, wildcards), making)}
+
+    return answered(of_job)
 
 
 def dataset_root(wildcards):
-    return ROOTS[wildcards.table.removesuffix("_labelled")]
+    return PLAN.data_root(wildcards.table)
 
 
 def rendered(wildcards):
     """The scenes that an index lists, if this project renders them; a folder of photographs is no rule's output."""
-    domain = wildcards.table.removesuffix("_labelled")
-    return ROOTS[domain] if PLAN.dataset(domain).generator else []
+    generated = PLAN.dataset(wildcards.table.removesuffix("_labelled")).generator
+    return PLAN.data_root(wildcards.table) if generated else []
 
 
 def source_inputs():

@@ -24,7 +24,7 @@ rule infer:
                 f"{RUN}/{{round}}/predictions.h5",
                 models=lambda wildcards: of_run(PLAN.predictors(wildcards.round)),
                 images=lambda wildcards: of_run(PLAN.candidates(wildcards.round)),
-                statistics=f"{RUN}/data/source_statistics.h5" if CONFIG.inference.prior else [],
+                statistics=lambda wildcards: of_run(PLAN.prior(wildcards.round)),
             )
         ),
     output:

@@ -7,11 +7,7 @@ from cotrain import store
 from cotrain.errors import BadInput
 from cotrain.progress import progress
 from cotrain.pseudolabels import combine, confidence_of, image_statistics
-from cotrain.settings import Strict
-
-
-class Combine(Strict):
-    """Combination has no settings."""
+from cotrain.settings import Combine
 
 
 def run(

@@ -6,11 +6,7 @@ from pathlib import Path
 from cotrain import store
 from cotrain.errors import BadInput
 from cotrain.pseudolabels import ImageStatistics, fuse
-from cotrain.settings import Strict
-
-
-class Fuse(Strict):
-    """Fusion has no settings."""
+from cotrain.settings import Fuse
 
 
 def run(

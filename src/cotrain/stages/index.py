@@ -6,5 +6,5 @@ from cotrain import datasets, store
 from cotrain.settings import Index
 
 
-def run(settings: Index, root: str, out: Path, made_by: dict) -> None:
-    store.write_table(out, "index", datasets.index(Path(root), settings), made_by)
+def run(settings: Index, root: Path, out: Path, made_by: dict) -> None:
+    store.write_table(out, "index", datasets.index(root, settings), made_by)

@@ -13,6 +13,7 @@ from cotrain.settings import Statistics
 def run(settings: Statistics, source: Path, out: Path, made_by: dict, picture: Path | None = None) -> None:
     """`--picture` shows the prior of each class as a PNG."""
     rows = store.read_table(source, "index")
+    datasets.check_labelled(rows, source)
     classes, values = settings.labels.classes, settings.labels.values
     pixels = np.zeros((len(rows), len(classes)), np.int64)
     places = np.zeros((len(classes), *settings.prior.size), np.int32) if settings.prior else None

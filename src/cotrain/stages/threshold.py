@@ -8,10 +8,10 @@ import numpy as np
 from cotrain import store
 from cotrain.progress import progress
 from cotrain.pseudolabels import POLICIES, image_statistics
-from cotrain.settings import Thresholding
+from cotrain.settings import Threshold
 
 
-def run(settings: Thresholding, predictions: Path, out: Path, table: Path, made_by: dict) -> None:
+def run(settings: Threshold, predictions: Path, out: Path, table: Path, made_by: dict) -> None:
     policy = POLICIES[settings.policy]
     with store.open_hdf5(predictions, "predictions") as file:
         classes, ids = store.classes_of(file), store.image_ids(file)

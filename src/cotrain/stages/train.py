@@ -1,6 +1,5 @@
 """Trains a model on labelled source images, and on target images with pseudo-labels if given (Sect. III-A, Train)."""
 
-from functools import partial
 from pathlib import Path
 
 import pandas as pd
@@ -56,7 +55,7 @@ def run(
         collage=_collage(settings, table),
         rare_crops=_rare_crops(settings, table, unlabelled),
         seed=settings.seed,
-        **_class_balance(settings, statistics),
+        **_class_balance(settings, statistics, labelled),
     )
     kept = restarts.Restart(
         restart, settings.restart_minutes, settings.name, made_by, model=model, optimizer=optimizer, scheduler=scheduler
@@ -80,6 +79,9 @@ def _target_images(settings: Train, target: Path | None, pseudolabels: Path | No
     if target is None:
         return None
     if pseudolabels:
+        with store.open_hdf5(pseudolabels, "pseudolabels") as file:
+            if file.classes != settings.source.classes:
+                raise BadInput(f"{pseudolabels}: other classes than the source labels; give a file of this run")
         return batches.PseudolabelledImages(pseudolabels, target)
     if not (settings.target and settings.target_size):
         raise BadInput("--target without --pseudolabels needs settings.target and settings.target_size")
@@ -124,13 +126,15 @@ def _rare_crops(
     return batches.RareCrops(unlabelled.class_pixels, rare, settings.rare_crops)
 
 
-def _class_balance(settings: Train, statistics: Path | None) -> dict:
+def _class_balance(settings: Train, statistics: Path | None, labelled: batches.LabelledImages) -> dict:
     if settings.balance_temperature is None:
         return {}
     if statistics is None:
         raise BadInput("balance_temperature: class balance needs --statistics; give the file, or set it to null")
     with store.open_hdf5(statistics, "statistics") as file:
-        pixels = file["class_pixels"][:]
+        pixels, ids, classes = file["class_pixels"][:], store.image_ids(file), file.classes
+    if classes != settings.source.classes or ids != labelled.rows["image_id"].tolist() or not pixels.any():
+        raise BadInput(f"{statistics}: other images or classes than --source, or no labels; give the file of this run")
 
     def pick(position: int, count: int, seed: int) -> int:
         return schedules.balanced(position, pixels, settings.balance_temperature, seed)

@@ -1,0 +1,130 @@
+"""How files were made: hashes, and the hidden file beside each file that says by what and from what.
+
+The workflow reads these whenever it is parsed, so nothing heavy is imported here.
+"""
+
+import hashlib
+import json
+import os
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from cotrain import __version__
+from cotrain.errors import BadInput
+from cotrain.manifest import manifest
+
+LISTS_IMAGES = ("index", "draw")  # stages whose tables name images that are read by whoever reads the table
+NOT_FILES = (None, "bundled", "imagenet")  # what encoder weights may be beside a file
+END = ".provenance.json"
+
+
+def sha256(path: Path) -> str:
+    """Hex digest of a file's bytes; of a folder's file names and contents."""
+    if path.is_dir():
+        parts = (f"{p.relative_to(path)} {sha256(p)}\n" for p in sorted(path.rglob("[!.]*")) if p.is_file())
+        return hashlib.sha256("".join(parts).encode()).hexdigest()
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def listing(folder: Path, settings: dict) -> str:
+    """Hash of the names below a folder that an index with these settings would list.
+
+    Contents of photographs do not count; those of scenes that this project rendered do, by the file beside them.
+    """
+    patterns = [settings[name] for name in ("images", "labels") if settings[name]]
+    fits = re.compile("|".join(re.escape(p).replace(re.escape("{id}"), ".+") for p in patterns), re.DOTALL)
+    names = sorted(name for name in _files(folder) if fits.fullmatch(name))
+    rendered = kept(folder)
+    text = "\n".join([rendered["sha256"] if rendered else "", *names])
+    return hashlib.sha256(text.encode("utf-8", "surrogateescape")).hexdigest()
+
+
+def _files(folder: Path) -> Iterator[str]:
+    seen = set()
+    for place, folders, files in os.walk(folder, followlinks=True):
+        if (real := os.path.realpath(place)) in seen:  # links that go in circles
+            folders.clear()
+            continue
+        seen.add(real)
+        folders[:] = [name for name in folders if not name.startswith(".")]
+        yield from (Path(place, name).relative_to(folder).as_posix() for name in files if not name.startswith("."))
+
+
+# ---- what made a file -------------------------------------------------------------------------------------------
+
+
+def provenance(stage: str, settings: dict, inputs: dict[str, list[Path]]) -> dict[str, Any]:
+    """What made a file: stage, settings, inputs by role with their hashes, and the code: version and definitions."""
+    if named := [Path(name) for name in named_files(settings) if Path(name).is_file()]:
+        inputs = inputs | {"settings": named}
+    hashed = {role: [_entry(role, path, settings) for path in paths] for role, paths in inputs.items()}
+    made_by = {"stage": stage, "settings": settings, "inputs": hashed}
+    return made_by | {"code": __version__, "definitions": manifest(stage)}
+
+
+def _entry(role: str, path: Path, settings: dict) -> dict[str, str]:
+    entry = {"path": str(path), "sha256": digest(role, path, settings)}
+    if role != "root" and (made := kept(path)) and made["sha256"] != entry["sha256"]:
+        own = f"to use it as it is, delete {sidecar(path)}"
+        raise BadInput(f"{path}: damaged, or changed after it was made; delete it and run its stage again, or {own}")
+    return entry | {"listed": images} if (images := listed(path)) else entry
+
+
+def digest(role: str, path: Path, settings: dict) -> str:
+    """Hash of an input now: of the folder `root` only names, since photographs may be many."""
+    try:
+        return listing(path, settings) if role == "root" else sha256(path)
+    except OSError as error:
+        raise BadInput(f"{path}: cannot be read ({error.strerror}); check its permissions") from None
+
+
+def named_files(settings: dict) -> list[str]:
+    """Files that settings name: read by the stage, but by no flag."""
+    named = [settings.get("ego_mask"), (settings.get("model") or {}).get("weights")]
+    return [str(Path(name)) for name in named if name not in NOT_FILES]
+
+
+def listed(path: Path) -> str | None:
+    """For a table of images: a hash of what it was made from, since the same rows may come to mean other images."""
+    found = kept(path)
+    if found is None or found["provenance"]["stage"] not in LISTS_IMAGES:
+        return None
+    read = [(role, entry["sha256"], entry.get("listed")) for role, entry in entries(found["provenance"])]
+    return hashlib.sha256(json.dumps(read).encode()).hexdigest()
+
+
+def sidecar(path: Path) -> Path:
+    """The hidden file that keeps the provenance of a file."""
+    return path.with_name(f".{path.name}{END}")
+
+
+def kept(path: Path) -> dict[str, Any] | None:
+    """What the file beside `path` says: `sha256` of it, `provenance`, `accepted` code; None if not known."""
+    try:
+        found = json.loads(sidecar(path).read_text(encoding="utf-8"))
+        whole = {"stage", "settings", "inputs"} <= found["provenance"].keys() and isinstance(found["sha256"], str)
+        _ = [entry["path"] + entry["sha256"] for _, entry in entries(found["provenance"])]
+    except (OSError, ValueError, TypeError, AttributeError, KeyError):
+        return None
+    return found if whole else None
+
+
+def made_files(folder: Path) -> list[Path]:
+    """All files below a folder, hidden folders too, that have their provenance beside them."""
+    return sorted(p.with_name(p.name[1 : -len(END)]) for p in folder.rglob(f".*{END}"))
+
+
+def entries(made_by: dict) -> Iterator[tuple[str, dict[str, str]]]:
+    """(role, path and hash) of every input of a file."""
+    for role, inputs in made_by["inputs"].items():
+        for entry in inputs:
+            yield role, entry
+
+
+def unchanged(role: str, entry: dict, settings: dict) -> bool:
+    """Whether an input is still as it was read; false if it is gone."""
+    path = Path(entry["path"])
+    return path.exists() and entry.get("listed") == listed(path) and entry["sha256"] == digest(role, path, settings)
