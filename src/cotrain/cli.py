@@ -38,6 +38,7 @@ STAGES = {
 }
 OUTPUTS = {"out", "table", "text", "picture", "pictures", "restart"}
 PREDICTED = (".png", "_overlay.jpg")  # endings of what `predict` writes of a photograph
+MAYBE_FOLDERS = {"root", "file", "folder"}  # the stage itself says what is wrong with them
 POSITIONAL = {("predict", "images"), ("explain", "file"), ("verify", "folder"), ("accept", "folder")}
 
 
@@ -144,8 +145,7 @@ def _values(stage: str, run: typing.Callable, given: dict) -> dict:
         values[name] = tuple(values[name])
     paths = _paths(values)
     read = {name: some for name, some in paths.items() if name not in OUTPUTS}
-    folders = {name for at, name in POSITIONAL if at == stage} | {"root"}
-    _check_inputs([path for name, some in read.items() if name not in folders for path in some])
+    _check_inputs([path for name, some in read.items() if name not in MAYBE_FOLDERS for path in some])
     _check_outputs(stage, [path for name in paths.keys() - read.keys() for path in paths[name]], read)
     if "made_by" in parameters:
         from cotrain.provenance import provenance
