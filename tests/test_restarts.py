@@ -13,7 +13,7 @@ import pytest
 import torch
 from conftest import CLASSES, VOID, write_index, write_pseudolabels, write_thresholds
 
-from cotrain import store, training
+from cotrain import provenance, training
 
 SIZE = (32, 48)
 OFTEN = 1e-9  # minutes: after every step
@@ -132,7 +132,7 @@ def test_restart_file_of_other_inputs_is_ignored(interrupted, model, paths):
 
 def test_restart_file_of_other_code_is_ignored(interrupted, model, monkeypatch):
     restart = interrupted(settings())
-    monkeypatch.setattr(store, "manifest", lambda stage: {"training.train": "edited"})
+    monkeypatch.setattr(provenance, "manifest", lambda stage: {"training.train": "edited"})
     assert "is ignored, it is from other code; starts at step 0" in model(settings(), restart=restart)[1]
 
 
@@ -178,16 +178,22 @@ def test_without_an_interval_there_is_no_restart_file(cotrain, paths, tmp_path, 
     assert not restart.exists()
 
 
-def test_loss_that_is_no_number_stops_with_what_to_try_and_keeps_the_last_good_state(
-    interrupted, cotrain, paths, tmp_path, monkeypatch
+def test_loss_that_is_no_number_stops_the_training_and_the_last_good_state_is_kept(
+    cotrain, model, paths, tmp_path, monkeypatch
 ):
-    restart = interrupted(settings())
-    before, loss = restart.read_bytes(), training.segmentation_loss
-    monkeypatch.setattr(training, "segmentation_loss", lambda *pair: loss(*pair) * float("nan"))
-    result = cotrain("train", settings(), **paths, out=tmp_path / "m.pt", restart=restart)
+    loss, steps, restart = training.segmentation_loss, [], tmp_path / ".restart" / "01.pt"
+
+    def broken_after_three(*pair):
+        steps.append(1)
+        return loss(*pair) * (float("nan") if len(steps) > 3 else 1)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(training, "segmentation_loss", broken_after_three)
+        result = cotrain("train", settings(), **paths, out=tmp_path / "m.pt", restart=restart)
     assert result.code == 2 and not (tmp_path / "m.pt").exists()
-    assert "error: training diverged: weights not finite at step 5; lower course.learning_rate" in result.err
-    assert restart.read_bytes() == before
+    assert "error: training diverged: weights not finite at step 4; lower course.learning_rate" in result.err
+    continued, said = model(settings(), restart=restart)
+    assert "goes on after step 3" in said and continued == model(settings())[0]
 
 
 def test_weights_that_the_last_step_broke_are_not_saved(cotrain, paths, tmp_path, monkeypatch):

@@ -36,7 +36,8 @@ STAGES = {
     "verify": "check the hashes of a run",
     "accept": "let a run count as made by the code of now",
 }
-OUTPUTS = {"out", "table", "text", "picture", "pictures", "restart"}
+OUTPUTS = {"out", "table", "text", "picture", "pictures"}
+KEPT = {"restart"}  # written as well, and of use after a fault
 PREDICTED = (".png", "_overlay.jpg")  # endings of what `predict` writes of a photograph
 MAYBE_FOLDERS = {"root", "file", "folder"}  # the stage itself says what is wrong with them
 POSITIONAL = {("predict", "images"), ("explain", "file"), ("verify", "folder"), ("accept", "folder")}
@@ -113,7 +114,7 @@ def _add_arguments(command: argparse.ArgumentParser, stage: str, run: typing.Cal
         elif not required:
             options = {"nargs": "?"}  # a flag without a path is as good as no flag: rules pass what a job has
         flag = "--" + name.removesuffix("_files")
-        text = "written" if name in OUTPUTS else "read"
+        text = "written" if name in OUTPUTS | KEPT else "read"
         type_ = str if kind is str else Path
         command.add_argument(flag, dest=name, type=type_, required=required, metavar="PATH", help=text, **options)
 
@@ -144,7 +145,7 @@ def _values(stage: str, run: typing.Callable, given: dict) -> dict:
             raise BadInput(f"--{name}: {len(values[name])} paths; give two, of model 1 and of model 2")
         values[name] = tuple(values[name])
     paths = _paths(values)
-    read = {name: some for name, some in paths.items() if name not in OUTPUTS}
+    read = {name: some for name, some in paths.items() if name not in OUTPUTS | KEPT}
     _check_inputs([path for name, some in read.items() if name not in MAYBE_FOLDERS for path in some])
     _check_outputs(stage, [path for name in paths.keys() - read.keys() for path in paths[name]], read)
     if "made_by" in parameters:

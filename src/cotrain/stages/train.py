@@ -1,5 +1,6 @@
 """Trains a model on labelled source images, and on target images with pseudo-labels if given (Sect. III-A, Train)."""
 
+from functools import partial
 from pathlib import Path
 
 import pandas as pd
