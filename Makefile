@@ -24,8 +24,8 @@ test: lint  ## everything that CI runs
 	pytest
 
 lint: $(READY)
-	ruff check src tests
-	ruff format --check src tests
+	ruff check src tests benchmarks
+	ruff format --check src tests benchmarks
 	snakefmt --check Snakefile workflow/rules
 	snakemake --lint
 

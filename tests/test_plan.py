@@ -60,7 +60,8 @@ def paper() -> Plan:
 def test_paper_has_ten_cycles_of_selftraining_and_five_of_cotraining(paper):
     assert paper.selftrain_rounds == SELFTRAIN and paper.mixbatch_rounds == MIXBATCH
     assert [paper.cotrain_rounds(m) for m in (1, 2)] == [COTRAIN[::2], COTRAIN[1::2]]
-    assert list(paper.evaluated) == ["source_only", "source", *SELFTRAIN, *COTRAIN, "final", "upper_bound"]
+    pair = "cotrain/05/both"
+    assert list(paper.evaluated) == ["source_only", "source", *SELFTRAIN, *COTRAIN, pair, "final", "upper_bound"]
     assert paper.measured == [*SELFTRAIN, *COTRAIN, "final"]
     assert list(paper.ablation) == ["source_only", "source", "mixbatch/10", "selftrain/10", "final", "upper_bound"]
 
@@ -135,7 +136,7 @@ def test_without_the_cotraining_loop_final_labels_come_from_selftraining():
 
 def test_without_the_last_training_nothing_asks_for_it():
     plan = plan_of(PAPER, {"final": None})
-    assert list(plan.evaluated) == ["source_only", "source", *SELFTRAIN, *COTRAIN, "upper_bound"]
+    assert list(plan.evaluated) == ["source_only", "source", *SELFTRAIN, *COTRAIN, "cotrain/05/both", "upper_bound"]
     assert not any("final" in name for name in (*plan.files, *plan.measured, *plan.pictured, *plan.ablation))
     assert "last training" not in told(plan, "plot")["columns"]
     assert [name for name, _ in told(plan, "plot")["series"]] == [
@@ -608,6 +609,12 @@ def test_config_yaml_has_every_key_there_is():
     assert set(keys(DEMO)) == set(keys(complete)) - {"data.source.truth", "data.validation.truth"}
 
 
+def test_another_architecture_gets_no_options_of_the_first():
+    assert told(plan_of(), "train", "source")["model"]["options"] == DEMO["model"]["options"]["FPN"]
+    other = plan_of({"model": {"architecture": "DeepLabV3Plus"}})
+    assert told(other, "train", "source")["model"]["options"] == {}
+
+
 def test_paper_schedule_preset_is_table_1():
     plan = plan_of(yaml.safe_load((WORKFLOW / "presets" / "paper_schedule.yaml").read_text(encoding="utf-8")))
     config = plan.config
@@ -648,11 +655,12 @@ def test_presets_of_zou_2018_are_its_schedule_on_top_of_any_other(name, below):
     assert infer.get("patches", {}).get("count") == (50 if name == "sisc" else None)
     assert ("figures/prior.png" in plan.files) == ("_sp" in name)
     assert infer["scales"] == [1.0] and evaluate["scales"] == ([0.5, 0.75, 1.0] if "mst" in name else [1.0])
-    assert infer["keep_classes"] == (1 if name == "st" else 3)
+    assert infer["keep_classes"] == (1 if name == "st" else 7 if "_sp" in name else 3)
 
 
 def test_cotraining_can_use_any_policy_and_patches():
     plan = plan_of({"cotrain": {"thresholds": {"policy": "cbst"}}, "inference": {"patches": {"count": 5}}})
+    assert told(plan_of({"inference": {"keep_classes": 40}}), "infer", "final")["keep_classes"] == 17  # all there are
     assert told(plan, "threshold", "cotrain/01/2")["policy"] == told(plan, "threshold", "final")["policy"] == "cbst"
     assert told(plan, "threshold", "selftrain/01")["policy"] == "mpt"
     assert told(plan, "infer", "cotrain/01/2")["patches"]["count"] == 5

@@ -1,6 +1,14 @@
 """Files are whole or absent, the same for the same content, checked when read, and know what made them."""
 
+import errno
+import os
+import shutil
+import signal
+import subprocess
+import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import h5py
 import numpy as np
@@ -30,7 +38,7 @@ def files(folder) -> list[str]:
 def test_file_appears_at_the_end_only(tmp_path):
     with store.replacing(tmp_path / "new" / "file") as temporary:
         temporary.write_text("whole")
-        assert temporary.parent == tmp_path / "new"  # os.replace is atomic within a file system
+        assert temporary.parent.parent == tmp_path / "new"  # a rename is atomic within a file system
         assert not (tmp_path / "new" / "file").exists()
     assert files(tmp_path / "new") == ["file"] and (tmp_path / "new" / "file").read_text() == "whole"
 
@@ -99,6 +107,87 @@ def test_place_that_cannot_be_written_is_named(tmp_path):
     (tmp_path / "file").write_text("in the way")
     with pytest.raises(BadInput, match=r"file/table\.csv: cannot be written"):
         store.write_bytes(tmp_path / "file" / "table.csv", b"x")
+
+
+KILL_WHILE_WRITING = """
+import os, signal, sys
+from pathlib import Path
+from cotrain import store
+with store.replacing(Path(sys.argv[1])) as temporary:
+    temporary.write_text("half")
+    os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+def test_leftovers_of_killed_processes_are_removed_and_those_of_live_ones_are_not(tmp_path):
+    path = tmp_path / "a [file]"
+    killed = subprocess.run([sys.executable, "-c", KILL_WHILE_WRITING, path], check=False)
+    assert killed.returncode == -signal.SIGKILL and len(files(tmp_path)) == 1
+    with store.replacing(path) as live:
+        assert files(tmp_path) == [live.parent.name]
+        live.write_text("of the live one")
+        store.write_bytes(path, b"of another")
+        assert path.read_text() == "of another" and live.exists()
+    assert path.read_text() == "of the live one" and files(tmp_path) == ["a [file]"]
+
+
+def test_workplace_that_is_cleaned_up_before_it_is_locked_is_made_anew(tmp_path, monkeypatch):
+    locked, taken = store._locked, []
+
+    def late(folder):
+        if not taken:
+            taken.append(folder)
+            shutil.rmtree(folder)
+        return locked(folder)
+
+    monkeypatch.setattr(store, "_locked", late)
+    store.write_bytes(tmp_path / "file", b"whole")
+    assert taken and files(tmp_path) == ["file"]
+
+
+def test_file_system_without_locks_is_written_to_and_leftovers_stay(tmp_path, monkeypatch):
+    (tmp_path / ".file.01234567.tmp").mkdir()
+
+    def flock(*_):
+        raise OSError(errno.ENOSYS, "Function not implemented")
+
+    monkeypatch.setattr(store.fcntl, "flock", flock)
+    store.write_bytes(tmp_path / "file", b"whole")
+    assert files(tmp_path) == [".file.01234567.tmp", "file"]
+
+
+def test_readers_see_the_old_file_or_the_new_one_while_it_is_replaced(tmp_path):
+    path, contents = tmp_path / "file", {bytes([i]) * 300_000 for i in range(2)}
+    store.write_bytes(path, min(contents))
+    with path.open("rb") as opened_before, ThreadPoolExecutor(1) as pool:
+        writing = pool.submit(lambda: [store.write_bytes(path, data) for _ in range(20) for data in sorted(contents)])
+        while not writing.done():
+            assert path.read_bytes() in contents
+        writing.result()
+        assert opened_before.read() == min(contents)
+
+
+def test_bytes_and_names_are_on_disk_before_what_follows(tmp_path, monkeypatch):
+    """A power cut may come between any two of these."""
+    done, fsync, rename = [], os.fsync, Path.rename
+    opened = Path("/proc/self/fd")
+    monkeypatch.setattr(os, "fsync", lambda f: (done.append((opened / str(f)).readlink().name), fsync(f)))
+    monkeypatch.setattr(Path, "rename", lambda old, new: (done.append(f"rename to {Path(new).name}"), rename(old, new)))
+    with store.replacing(tmp_path / "folder") as temporary:
+        (temporary / "images").mkdir(parents=True)
+        (temporary / "images" / "0.png").write_text("0")
+    assert sorted(done[:3]) == ["0.png", "images", "new"] and done[3:] == ["rename to folder", tmp_path.name]
+
+
+def test_stage_that_sigterm_ends_leaves_nothing(tmp_path):
+    out = tmp_path / "scenes"
+    settings = '{"look": "camera", "count": 100000, "size": [32, 48]}'
+    stage = subprocess.Popen([sys.executable, "-m", "cotrain.cli", "render", "--out", out, "--settings", settings])
+    while not files(tmp_path):
+        assert stage.poll() is None
+        time.sleep(0.01)
+    stage.terminate()
+    assert stage.wait(60) == 143 and files(tmp_path) == []
 
 
 # ---- same content, same bytes -----------------------------------------------------------------------------------

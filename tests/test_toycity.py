@@ -9,7 +9,7 @@ from cotrain.errors import BadInput
 from cotrain.toycity import CLASSES, contact_sheet, new_scene, render
 from cotrain.toycity_canvas import ID, Camera
 from cotrain.toycity_looks import LOOKS, noise_bank
-from cotrain.toycity_objects import draw_fence, draw_person
+from cotrain.toycity_objects import FenceStyle, draw_fence, draw_person
 from cotrain.toycity_vehicles import draw_vehicle
 
 HEIGHT, WIDTH = 96, 160
@@ -135,8 +135,7 @@ def test_nearer_object_hides_the_farther():
 def test_fence_label_covers_the_gaps_that_the_image_shows():
     scene = pinhole_scene()
     backdrop = np.asarray(scene.image.reduce(2)).copy()
-    scene.rng = Random(0)  # bars, not planks
-    draw_fence(scene, (-4.0, 8.0), (4.0, 8.0), 1.2)
+    draw_fence(scene, (-4.0, 8.0), (4.0, 8.0), 1.2, FenceStyle((40, 42, 44), planks=False, step=0.2, lean=0.0))
     mask = painted(scene, "fence")
     changed = (np.asarray(scene.image.reduce(2)) != backdrop).any(axis=2)
     rows, columns = np.nonzero(mask)

@@ -88,7 +88,15 @@ def test_models_are_tensors_and_plain_settings(results):
 def test_summary_has_a_row_for_every_model(results):
     summary = pd.read_csv(results / "summary.csv")
     cotrained = [f"cotrain/{c}/{m}" for c in CYCLES for m in (1, 2)]
-    rounds = ["source_only", "source", *(f"selftrain/{c}" for c in CYCLES), *cotrained, "final", "upper_bound"]
+    rounds = [
+        "source_only",
+        "source",
+        *(f"selftrain/{c}" for c in CYCLES),
+        *cotrained,
+        "cotrain/02/both",
+        "final",
+        "upper_bound",
+    ]
     assert summary["round"].tolist() == rounds
     assert summary.set_index("round")["gap_closed"][["source_only", "upper_bound"]].tolist() == [0, 1]
     assert (results / "figures/overview.png").stat().st_size > 10_000
@@ -155,9 +163,28 @@ def test_papers_plan_has_the_right_jobs(tmp_path):
         "train_source": 2,
         "train_final": 1,
         "train_upper_bound": 1,
-        "evaluate": 24,
+        "evaluate": 25,
     }
     assert {rule: int(counts[rule]) for rule in expected} == expected
+
+
+def test_cbst_with_prior_and_patches_inside_cotraining(tmp_path):
+    """Policies and inference know nothing of procedures: no paper has tried this one."""
+    result = snakemake(tmp_path, overlays=(TINY, PROJECT / "tests" / "method.yaml"))
+    assert result.returncode == 0, result.stdout[-3000:] + result.stderr[-3000:]
+    run = tmp_path / "results" / "method"
+    assert (run / "figures/prior.png").stat().st_size > 10_000 and not (run / "final").exists()
+    rounds = ["source_only", "source", "selftrain/01", "cotrain/01/1", "cotrain/01/2", "cotrain/01/both"]
+    assert pd.read_csv(run / "summary.csv")["round"].tolist() == rounds
+    for round in ("selftrain/01", "cotrain/01/2"):
+        with h5py.File(run / round / "predictions.h5") as file:
+            assert file["label"].shape[1:] == (3, 64, 96)
+            potentials = file["confidence"][:, 0].astype(float)
+        assert potentials.mean() < 0.6 * 65535  # times the prior
+        with h5py.File(run / round / "pseudolabels.h5") as file:
+            assert file["undecided"].shape == file["image_id"].shape and (file["label"][:] != 255).any()
+    with h5py.File(run / "selftrain/01/labels.h5") as file:
+        assert len(file["image_id"]) == 10  # the whole target set
 
 
 def test_config_faults_are_all_reported_at_once(tmp_path):

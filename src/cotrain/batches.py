@@ -36,8 +36,7 @@ class LabelledImages:
 
     def __init__(self, index: Path, values: dict[int, int], size: tuple[int, int], colors: Path | None = None):
         self.rows = store.read_table(index, "index")
-        if (self.rows["label"] == "").any():
-            raise BadInput(f"{index}: it lists images without labels; training needs labels, check data.source")
+        datasets.check_labelled(self.rows, index)
         self.values, self.size = values, size
         self.colors = None
         if colors:
@@ -66,7 +65,8 @@ class PseudolabelledImages:
             self.size = tuple(file["label"].shape[1:])
         if not len(used):
             raise BadInput(
-                f"{pseudolabels_file}: no image has a pseudo-label; lower confidence_min, or train the source longer"
+                f"{pseudolabels_file}: no image has a pseudo-label; lower confidence_min or raise portion_start "
+                "(in the config, thresholds of selftrain or cotrain), or train the source longer (training.source)"
             )
         rows = datasets.by_id(store.read_table(index, "index"), [ids[i] for i in used], index)
         self.images, self.positions, self.file = rows["image"].tolist(), used, pseudolabels_file
@@ -215,11 +215,12 @@ class Batches(Dataset):
         return self.augment_source(self.source.load(i))
 
     def _target(self, step: int, j: int) -> tuple[torch.Tensor, torch.Tensor]:
-        position, centre = step * self.target_count + j, None
+        position, rare = step * self.target_count + j, None
         i = shuffled(position, len(self.target), seed_of(self.seed, "target"))
         if self.rare_crops:
             rng = np.random.default_rng((seed_of(self.seed, "rare"), position))
             i, rare = self.rare_crops.pick(i, rng)
-            centre = None if rare is None else rng.choice(np.argwhere(self.target.load(i)[1] == rare))
-        pair = self.augment_target(self.target.load(i), centre)
+        pair = self.target.load(i)
+        centre = None if rare is None else rng.choice(np.argwhere(pair[1] == rare))
+        pair = self.augment_target(pair, centre)
         return self.collage(pair, self._source("collage", step, j, self.target_count)) if self.collage else pair

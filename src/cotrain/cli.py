@@ -1,9 +1,11 @@
 """The command `cotrain`: each stage is a subcommand whose arguments are read off the stage's `run`."""
 
 import argparse
+import contextlib
 import importlib
 import inspect
 import os
+import signal
 import sys
 import typing
 from pathlib import Path
@@ -34,7 +36,8 @@ STAGES = {
     "verify": "check the hashes of a run",
     "accept": "let a run count as made by the code of now",
 }
-OUTPUTS = {"out", "table", "text", "picture", "pictures"}
+OUTPUTS = {"out", "table", "text", "picture", "pictures", "restart"}
+PREDICTED = (".png", "_overlay.jpg")  # endings of what `predict` writes of a photograph
 POSITIONAL = {("predict", "images"), ("explain", "file"), ("verify", "folder"), ("accept", "folder")}
 
 
@@ -49,6 +52,7 @@ def main(arguments: list[str] | None = None) -> int:
     """Exit code 0, or 2 with one line on standard error for each fault of the input."""
     # Waiting OpenMP threads that spin make two jobs on two cores over 20 times slower than threads that sleep.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    signal.signal(signal.SIGTERM, _terminate)
     arguments = sys.argv[1:] if arguments is None else arguments
     name = next((a for a in arguments if not a.startswith("-")), None)
     parser = _Parser("cotrain", description="Stages of co-training for domain adaptation.")
@@ -61,7 +65,9 @@ def main(arguments: list[str] | None = None) -> int:
             _add_arguments(command, stage, run)
     try:
         given = vars(parser.parse_args(arguments))
-        run(**_values(given.pop("stage"), run, given))
+        values = _values(given.pop("stage"), run, given)
+        with _all_or_none([p for n, paths in _paths(values).items() if n in OUTPUTS for p in paths]):
+            run(**values)
     except BadInput as error:
         print("\n".join(f"error: {line}" for line in str(error).splitlines()), file=sys.stderr)
         return 2
@@ -70,6 +76,11 @@ def main(arguments: list[str] | None = None) -> int:
     except KeyboardInterrupt:
         return 130
     return 0
+
+
+def _terminate(*_: object) -> typing.NoReturn:
+    """On SIGTERM: leave by way of the `finally` blocks, which remove what is half written."""
+    raise SystemExit(128 + signal.SIGTERM)
 
 
 def _add_arguments(command: argparse.ArgumentParser, stage: str, run: typing.Callable) -> None:
@@ -127,20 +138,72 @@ def _values(stage: str, run: typing.Callable, given: dict) -> dict:
     if "settings" in values:
         values["settings"] = parse_json(parameters["settings"].annotation, values["settings"])
         settings = values["settings"].model_dump(mode="json", by_alias=True)
+    for name in (n for n in values if n in parameters and _is_pair(parameters[n])):
+        if len(values[name]) != 2:
+            raise BadInput(f"--{name}: {len(values[name])} paths; give two, of model 1 and of model 2")
+        values[name] = tuple(values[name])
+    paths = _paths(values)
+    read = {name: some for name, some in paths.items() if name not in OUTPUTS}
+    folders = {name for at, name in POSITIONAL if at == stage} | {"root"}
+    _check_inputs([path for name, some in read.items() if name not in folders for path in some])
+    _check_outputs(stage, [path for name in paths.keys() - read.keys() for path in paths[name]], read)
     if "made_by" in parameters:
         from cotrain.provenance import provenance
 
-        for name in (n for n, v in values.items() if _is_pair(parameters[n])):
-            if len(values[name]) != 2:
-                raise BadInput(f"--{name}: {len(values[name])} paths; give two, of model 1 and of model 2")
-            values[name] = tuple(values[name])
-        unread = OUTPUTS | {"settings"}
-        files = {n: v if isinstance(v, list | tuple) else [v] for n, v in values.items() if n not in unread}
-        given = (path for name, paths in files.items() if name != "root" for path in paths)
-        if missing := [path for path in given if not path.exists()]:
-            raise BadInput(f"{missing[0]}: no such file; run the stage that makes it")
-        values["made_by"] = provenance(stage, settings, files)
+        values["made_by"] = provenance(stage, settings, read)
     return values
+
+
+def _paths(values: dict) -> dict[str, list[Path]]:
+    """The arguments that are paths of files."""
+    lists = {name: list(v) if isinstance(v, list | tuple) else [v] for name, v in values.items()}
+    return {name: some for name, some in lists.items() if all(isinstance(path, Path) for path in some)}
+
+
+def _check_inputs(paths: list[Path]) -> None:
+    for path in paths:
+        try:
+            found = path.exists()
+        except OSError as error:  # a name that is too long, a folder that may not be entered
+            raise BadInput(f"{path}: cannot be read ({error.strerror}); check the path") from None
+        if not found:
+            raise BadInput(f"{path}: no such file; run the stage that makes it")
+        if not path.is_file():
+            raise BadInput(f"{path}: a folder or device, expected a file; give the file in it")
+
+
+def _check_outputs(stage: str, outputs: list[Path], read: dict[str, list[Path]]) -> None:
+    """Refuse before the work what could only fail after it, or would destroy what is read."""
+    taken = [os.path.realpath(path) for some in read.values() for path in some]
+    if stage == "predict":
+        outputs = [out / f"{image.stem}{end}" for out in outputs for image in read["images"] for end in PREDICTED]
+    for path in outputs:
+        if path.name in ("", ".."):
+            raise BadInput(f"{path}: not the name of a file to write; give a path that ends in a name")
+        place = os.path.realpath(path)
+        if place in taken:
+            raise BadInput(f"{path}: it is an input too, or written twice, and would be lost; write elsewhere")
+        if stage != "predict":  # it says more of two photographs of one name
+            taken.append(place)
+        if path.is_dir() and stage != "render":
+            raise BadInput(f"{path}: a folder is in the way; move it or write elsewhere")
+        folder = next(place for place in path.absolute().parents if os.path.lexists(place))
+        if not folder.is_dir() or not os.access(folder, os.W_OK):
+            raise BadInput(f"{path}: cannot be written to {folder}; check its permissions, or write elsewhere")
+
+
+@contextlib.contextmanager
+def _all_or_none(outputs: list[Path]) -> typing.Iterator[None]:
+    """On a fault, of several outputs also those that are finished vanish; what was there before stays."""
+    new = [path for path in outputs if not os.path.lexists(path)]
+    try:
+        yield
+    except BadInput:
+        from cotrain import store
+
+        for path in new:
+            store.remove(path)
+        raise
 
 
 if __name__ == "__main__":

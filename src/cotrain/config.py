@@ -1,15 +1,18 @@
 """The person's config.yaml, typed and checked as a whole; defaults are the paper's (Gómez et al. 2022, Table I)."""
 
+import re
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
 import yaml
-from pydantic import Field, model_validator
+from pydantic import AfterValidator, Field, JsonValue, model_validator
 
-from cotrain.errors import BadInput
+from cotrain import plain
+from cotrain.errors import BadInput, in_short
 from cotrain.pseudolabels import VOID
 from cotrain.settings import (
     Augmentation,
+    Below,
     Count,
     Course,
     Dataset,
@@ -17,24 +20,47 @@ from cotrain.settings import (
     Model,
     Optimizer,
     Patches,
-    Policy,
+    PolicyName,
     Positive,
+    Rgb,
+    Seed,
     Share,
     Size,
     Strict,
+    Temperature,
+    Threads,
     Views,
+    class_names,
     parse,
+    read_text,
 )
 
+
+def _folder(path: str) -> str:
+    """A folder of outputs that Snakemake takes for what it is: {…} would be a wildcard, -… a flag."""
+    if found := re.search(r"[{}\x00-\x1f\x7f]", path):
+        raise ValueError(f"the path must not contain {found[0]!r}, which means something else to Snakemake")
+    if path.startswith("-"):
+        raise ValueError("the path must not begin with a dash; write ./ before it")
+    return path
+
+
+def _name(name: str) -> str:
+    if name.startswith((".", "-")) or name == "shared":
+        raise ValueError("the name must not begin with . or -, and `shared` is the folder of all runs")
+    return name
+
+
 Cycles = Annotated[int, Field(ge=0, le=99)]
-Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9_.-]+$", description="letters, digits, _ . -")]
+Folder = Annotated[str, AfterValidator(_folder)]
+Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9_.-]+$", description="letters, digits, _ . -"), AfterValidator(_name)]
 
 
 class Domain(Strict):
     """A part of a dataset and the size its images are worked on."""
 
     dataset: str = Field(description="a file of workflow/datasets, or the path of a YAML of one's own")
-    split: str = Field("", description="what {split} stands for in the dataset's patterns")
+    split: Below = Field("", description="what {split} stands for in the dataset's patterns")
     size: Size = Field((1024, 2048), description="working height and width, pixels")
     limit: Count | None = Field(None, description="at most this many images; null: all")
 
@@ -55,12 +81,18 @@ class Data(Strict):
     ego_mask: str | None = Field(None, description="PNG whose non-zero pixels (the own vehicle) are never labelled")
 
 
+class NamedModel(Model):
+    """A model whose options are kept by architecture, so that an overlay can name another one."""
+
+    options: dict[str, dict[str, JsonValue]] = Field({}, description="architecture → its further arguments")
+
+
 class Toycity(Strict):
     size: Size = Field((128, 256), description="height and width of scenes, pixels")
     source: Count = Field(600, description="scenes in the source look")
     target: Count = Field(400, description="scenes in the target look")
     validation: Count = Field(100, description="scenes in the target look, for scores")
-    seed: int = 0
+    seed: Seed = 0
 
 
 class Training(Strict):
@@ -70,9 +102,10 @@ class Training(Strict):
     batch: Count = Field(4, description="images per mini-batch, N_MB")
     augmentation: Augmentation = Augmentation()
     optimizer: Optimizer = Optimizer()
-    class_balance: Positive | None = Field(None, description="temperature T of class-balanced sampling; null: off")
-    threads: Count = 2
+    class_balance: Temperature | None = Field(None, description="temperature T of class-balanced sampling; null: off")
+    threads: Threads = 2
     cache_mb: Annotated[int, Field(ge=0)] = 2000
+    restart_minutes: Positive | None = Field(5, description="between writes of the restart file; null: none")
 
 
 class Inference(Views):
@@ -82,7 +115,7 @@ class Inference(Views):
     prior: Annotated[float, Field(gt=0, le=1)] | None = Field(
         None, description="spatial prior: width of its Gaussian, share of the image height; null: off"
     )
-    threads: Count = 1
+    threads: Threads = 1
 
 
 class Mix(Strict):
@@ -95,7 +128,7 @@ class Mix(Strict):
 class Thresholds(Strict):
     """The policy, the share of pixels that is pseudo-labelled, how it grows, and the bounds (mpt)."""
 
-    policy: Policy = "mpt"
+    policy: PolicyName = "mpt"
     portion_start: Share = Field(0.5, description="p_m")
     portion_step: Share = Field(0.05, description="Δp")
     portion_max: Share = Field(0.6, description="p_M")
@@ -152,12 +185,12 @@ class Final(Strict):
 
 class Config(Strict):
     run: Name = Field("demo", description="results go to results/<run>")
-    results: str = Field("results", description="folder of all results")
-    seed: int = 0
+    results: Folder = Field("results", description="folder of all results")
+    seed: Seed = 0
     device: Device = "auto"
     data: Data
     toycity: Toycity = Toycity()
-    model: Model = Model()
+    model: NamedModel = NamedModel()
     align_colors: bool = Field(True, description="LAB alignment of the source")
     training: Training = Training()
     inference: Inference = Inference()
@@ -172,19 +205,36 @@ class LabelSet(Strict):
     """The classes of a task and their colours."""
 
     name: str
-    classes: dict[str, tuple[int, int, int]] = Field(min_length=2, description="class → sRGB; position = class")
+    classes: dict[str, Rgb] = Field(min_length=2, max_length=255, description="class → sRGB; position = class")
+
+    @model_validator(mode="after")
+    def _named(self) -> Self:
+        class_names(tuple(self.classes))
+        return self
+
+
+class _Loader(yaml.SafeLoader):
+    """Executes nothing, and takes no key twice."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict:
+        plain.refuse_twice(self.construct_object(key) for key, _ in node.value if isinstance(key, yaml.ScalarNode))
+        return super().construct_mapping(node, deep)
+
+
+def read_plain(path: Path) -> object:
+    """What a YAML file says, unchecked but for keys that occur twice."""
+    try:
+        return yaml.load(read_text(path), _Loader)
+    except FileNotFoundError:
+        others = ", ".join(sorted(p.stem for p in path.parent.glob("*.yaml"))) or "none"
+        raise BadInput(f"{path}: no such file; there are: {others}") from None
+    except Exception as error:  # the YAML library raises many kinds for a bad text
+        raise BadInput(f"{path}: not YAML ({in_short(error)}); mend it") from None
 
 
 def read_yaml(path: Path, kind: type[Strict]) -> Strict:
     """A checked YAML file."""
-    try:
-        data = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        others = ", ".join(sorted(p.stem for p in path.parent.glob("*.yaml"))) or "none"
-        raise BadInput(f"{path}: no such file; there are: {others}") from None
-    except (OSError, ValueError, yaml.YAMLError) as error:
-        raise BadInput(f"{path}: not YAML ({' '.join(str(error).split())}); mend it") from None
-    return parse(kind, data, str(path))
+    return parse(kind, read_plain(path), str(path))
 
 
 def named(folder: Path, name: str, kind: type[Strict]) -> Strict:

@@ -2,15 +2,18 @@
 
 import importlib.util
 import io
+import math
+import zipfile
 from pathlib import Path
 
 import torch
+from pydantic import BaseModel
 from torch import nn
 from torch.nn import functional as F
 
 from cotrain import store, vision  # noqa: F401  (vision: before anything that imports torchvision)
-from cotrain.errors import BadInput
-from cotrain.settings import Model
+from cotrain.errors import BadInput, in_short
+from cotrain.settings import Model, Names, parse
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
@@ -71,9 +74,9 @@ def _skeleton(settings: Model, classes: tuple[str, ...], weights: str | None) ->
         network = smp.create_model(
             settings.architecture, settings.encoder, encoder_weights=weights, classes=len(classes), **settings.options
         )
-    except (KeyError, RuntimeError, TypeError, ValueError, AttributeError, OSError) as error:
+    except Exception as error:  # every architecture has its own way to refuse arguments
         what = f"{settings.architecture} with encoder {settings.encoder} and options {settings.options}"
-        raise BadInput(f"model: cannot build {what} ({' '.join(str(error).split())[:200]}); mend model.*") from None
+        raise BadInput(f"model: cannot build {what} ({in_short(error)}); mend model.*") from None
     return Segmenter(network, classes, settings).to(memory_format=torch.channels_last)
 
 
@@ -95,11 +98,14 @@ def _load_bundled(encoder: nn.Module, name: str) -> None:
 
 def _load_file(encoder: nn.Module, file: Path) -> None:
     try:
+        if zipfile.is_zipfile(file):
+            _check_archive(file)
         encoder.load_state_dict(torch.load(file, map_location="cpu", weights_only=True))
     except FileNotFoundError:
         raise BadInput(f"model.weights: {file}: no such file; use `bundled`, `imagenet` or a path") from None
     except Exception as error:  # torch.load raises many kinds for a bad file
-        raise BadInput(f"model.weights: {file}: not weights of this encoder ({_short(error)})") from None
+        raise BadInput(f"model.weights: {file}: not weights of this encoder ({in_short(error)}); give others") from None
+    _check_numbers(encoder, f"model.weights: {file}")
 
 
 # ---- save and load ----------------------------------------------------------------------------------------------
@@ -121,19 +127,51 @@ def save(path: Path, model: Segmenter, made_by: dict) -> None:
     store.write_sidecar(path, made_by)
 
 
+class _Described(BaseModel):
+    """What a model file holds beside its tensors."""
+
+    classes: Names
+    model: Model
+    provenance: dict
+
+
 def read(path: Path) -> dict:
     """The content of a model file, checked; tensors on the CPU."""
     try:
+        _check_archive(path)
         content = torch.load(path, map_location="cpu", weights_only=True)
     except FileNotFoundError:
         raise BadInput(f"{path}: no such model; run the stage that makes it") from None
     except Exception as error:  # torch.load raises many kinds for a bad file
-        raise BadInput(f"{path}: not a model file of cotrain ({_short(error)}); train it again") from None
+        raise BadInput(f"{path}: not a model file of cotrain ({in_short(error)}); train it again") from None
     if not isinstance(content, dict) or content.get("format") != "cotrain-model":
         raise BadInput(f"{path}: not a model file of cotrain; give a model.pt")
-    if content["version"] != store.FORMAT_VERSION:
-        raise BadInput(f"{path}: format version {content['version']}, this code reads {store.FORMAT_VERSION}")
+    if content.get("version") != store.FORMAT_VERSION:
+        raise BadInput(f"{path}: format version {content.get('version')}, this code reads {store.FORMAT_VERSION}")
+    state = content.get("state")
+    if not isinstance(state, dict) or not all(isinstance(tensor, torch.Tensor) for tensor in state.values()):
+        raise BadInput(f"{path}: its weights are not tensors; train it again")
+    parse(_Described, {name: value for name, value in content.items() if name != "state"}, str(path))
     return content
+
+
+def _check_archive(path: Path) -> None:
+    """ValueError for a file that is damaged or would grow when read: torch looks at neither."""
+    with zipfile.ZipFile(path) as archive:
+        entries = archive.infolist()
+        if any(entry.compress_type != zipfile.ZIP_STORED for entry in entries):
+            raise ValueError("it is compressed")
+        if sum(entry.file_size for entry in entries) > path.stat().st_size:
+            raise ValueError("its parts overlap")
+        if damaged := archive.testzip():
+            raise ValueError(f"the checksum of {damaged} is wrong")
+
+
+def _check_numbers(model: nn.Module, where: str) -> None:
+    """A sum is finite only if all of its terms are, and far quicker to look at."""
+    for name, tensor in model.state_dict().items():
+        if tensor.is_floating_point() and not math.isfinite(tensor.sum(dtype=torch.float64)):
+            raise BadInput(f"{where}: {name} has values that are not finite numbers; train it again")
 
 
 def load(path: Path, classes: tuple[str, ...] | None = None) -> Segmenter:
@@ -151,10 +189,7 @@ def load(path: Path, classes: tuple[str, ...] | None = None) -> Segmenter:
     model = _skeleton(Model.model_validate(content["model"]), found, None)
     try:
         model.load_state_dict(content["state"])
-    except RuntimeError as error:
-        raise BadInput(f"{path}: its weights do not fit its settings ({_short(error)}); train it again") from None
+    except Exception as error:  # torch raises many kinds for tensors that do not fit
+        raise BadInput(f"{path}: its weights do not fit its settings ({in_short(error)}); train it again") from None
+    _check_numbers(model, str(path))
     return model
-
-
-def _short(error: Exception) -> str:
-    return " ".join(str(error).split())[:160]

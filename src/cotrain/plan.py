@@ -20,7 +20,7 @@ from cotrain.settings import Dataset, parse
 
 SOURCE, SOURCE_ONLY, UPPER_BOUND, FINAL = "source", "source_only", "upper_bound", "final"
 SELFTRAIN, MIXBATCH, COTRAIN = "selftrain", "mixbatch", "cotrain"
-ROUND = r"(selftrain|mixbatch)/\d\d|cotrain/\d\d/[12]|final|source|source_only|upper_bound"
+ROUND = r"(selftrain|mixbatch)/\d\d|cotrain/\d\d/([12]|both)|final|source|source_only|upper_bound"
 
 # What a job of a stage reads, beside its settings, is answered by these.
 STRUCTURE = {
@@ -30,6 +30,7 @@ STRUCTURE = {
     "fuse": ("fused",),
     "exchange": ("exchanged",),
     "measure": ("labels",),
+    "evaluate": ("models",),
 }
 
 
@@ -94,6 +95,8 @@ class Plan:
         names |= {r: f"self-training {_cycle(r)}" for r in self.selftrain_rounds}
         pairs = zip(self.cotrain_rounds(1), self.cotrain_rounds(2), strict=True)
         names |= {r: f"co-training {_cycle(r)}, model {r[-1]}" for pair in pairs for r in pair}
+        if cycles := self.config.cotrain.cycles:
+            names[self.pair] = f"co-training {cycles}, both models"
         names |= {FINAL: "last training"} if self.config.final else {}
         return names | ({UPPER_BOUND: "upper bound"} if self.config.data.target.truth else {})
 
@@ -110,9 +113,19 @@ class Plan:
         return names | ({UPPER_BOUND: "upper bound"} if self.config.data.target.truth else {})
 
     @property
+    def pair(self) -> str:
+        """The two models of the last co-training cycle as one, the mean of their softmaxes; a round without a model."""
+        return f"{COTRAIN}/{self.config.cotrain.cycles:02d}/both"
+
+    def models(self, round: str) -> list[str]:
+        """Model files that a round's scores are of."""
+        rounds = [self.cotrain_rounds(m)[-1] for m in (1, 2)] if round.endswith("/both") else [round]
+        return [f"{r}/model.pt" for r in rounds]
+
+    @property
     def measured(self) -> list[str]:
         """Rounds that train on pseudo-labels."""
-        return [r for r in self.evaluated if r.split("/")[0] in (SELFTRAIN, COTRAIN, FINAL)]
+        return [r for r in self.evaluated if r.split("/")[0] in (SELFTRAIN, COTRAIN, FINAL) and r != self.pair]
 
     # ---- files: all of them, and what each round's stages read -----------------------------------------------
 
@@ -135,7 +148,7 @@ class Plan:
             files += [f"{cycle}/candidates.csv", used]
             files += [f"{round}/{name}" for name in (*labelled, "selected.csv", "labels.h5", "model.pt")]
         if "validation" in self.domains:
-            files += [f"{round}/model.pt" for round in self.evaluated]
+            files += [model for round in self.evaluated for model in self.models(round)]
             files += [f"evaluation/{round}.{kind}" for round in self.evaluated for kind in ("json", "h5")]
             files += [f"evaluation/pseudolabels/{round}.json" for round in self.measured]
             files += ["summary.csv", "summary.txt", "figures/overview.png", "figures/progress.png"]
@@ -324,7 +337,7 @@ class Plan:
             "size": config.data.target.size,
             "scales": inference.scales,
             "flip": inference.flip,
-            "keep_classes": inference.keep_classes,
+            "keep_classes": min(inference.keep_classes, len(self.classes)),
             "ensemble": config.final.ensemble if round == FINAL else "mean",
             "ego_mask": config.data.ego_mask,
             "batch": inference.batch,
@@ -383,16 +396,21 @@ class Plan:
             "device": config.device,
             "threads": training.threads,
             "cache_mb": training.cache_mb,
+            "restart_minutes": training.restart_minutes,
         }
         if round in (SOURCE, SOURCE_ONLY):
             return settings | {
-                "model": config.model.model_dump(mode="json"),
+                "model": config.model.model_dump(mode="json") | {"options": self._model_options()},
                 "seed": seed_of(config.seed, "train", SOURCE),
             }
         settings |= {"target_share": config.mix.target_share, "target_size": config.data.target.size}
         if round == UPPER_BOUND:
             return settings | {"target": self._labels("target")}
         return settings | self._mixed(round)
+
+    def _model_options(self) -> dict:
+        model = self.config.model
+        return model.options.get(model.architecture, {})
 
     def _evaluate(self, _: str) -> dict:
         inference = self.config.inference
@@ -427,7 +445,7 @@ class Plan:
     def pictured(self) -> list[str]:
         """Rounds that the overview shows side by side."""
         rounds = [SOURCE_ONLY, self.selftrain_rounds[-1]]
-        rounds += [self.cotrain_rounds(1)[-1]] if self.config.cotrain.cycles else []
+        rounds += [self.pair] if self.config.cotrain.cycles else []
         return rounds + ([FINAL] if self.config.final else [])
 
 

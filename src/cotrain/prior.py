@@ -18,7 +18,7 @@ def spatial_prior(counts: np.ndarray, smoothing: float) -> np.ndarray:
     counts (C, H, W) int32 → (C, H, W) float32, of sum 1 at each pixel. `smoothing` is the width of the square kernel as
     a share of the image height (70/1024 in the paper). Where no label is in reach, all classes are alike.
 
-    The paper's other scaling, Σ_n q_n(c) = 1 for each class, would lift rare classes over the whole image.
+    The paper scales each class to Σ_n q_n(c) = 1 instead, which weighs rare classes more.
     """
     width = 2 * round((smoothing * counts.shape[1] - 1) / 2) + 1  # the nearest odd number
     sigma = 0.3 * ((width - 1) / 2 - 1) + 0.8  # OpenCV's for a kernel of this width

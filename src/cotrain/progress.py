@@ -1,5 +1,6 @@
 """Progress of long loops: a bar in a terminal, a plain line every few seconds in a log."""
 
+import contextlib
 import sys
 from collections.abc import Iterable
 
@@ -13,17 +14,27 @@ class _Lines:
 
     def write(self, text: str) -> None:
         if text.strip():
-            sys.stderr.write(text.strip("\r\n") + "\n")
+            with contextlib.suppress(BrokenPipeError):  # a killed reader must not end the work
+                sys.stderr.write(text.strip("\r\n") + "\n")
 
     def flush(self) -> None:
-        sys.stderr.flush()
+        with contextlib.suppress(BrokenPipeError):
+            sys.stderr.flush()
 
 
-def progress(items: Iterable, what: str, unit: str, total: int | None = None) -> tqdm:
-    """Iterate over `items` showing count, rate and the time left on standard error."""
+def progress(items: Iterable, what: str, unit: str, total: int | None = None, done: int = 0) -> tqdm:
+    """Iterate over `items` showing count, rate and the time left on standard error; `done` of `total` came before."""
     if sys.stderr.isatty():
-        return tqdm(items, what, total, unit=unit, dynamic_ncols=True, file=sys.stderr)
+        return tqdm(items, what, total, unit=unit, initial=done, dynamic_ncols=True, file=sys.stderr)
     form = "{desc}: {n_fmt}/{total_fmt} {unit}s, {elapsed} gone, {remaining} left, {rate_fmt}{postfix}"
     return tqdm(
-        items, what, total, unit=unit, file=_Lines(), bar_format=form, mininterval=SECONDS_BETWEEN_LINES, miniters=1
+        items,
+        what,
+        total,
+        unit=unit,
+        initial=done,
+        file=_Lines(),
+        bar_format=form,
+        mininterval=SECONDS_BETWEEN_LINES,
+        miniters=1,
     )

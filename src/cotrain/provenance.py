@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from cotrain import __version__
+from cotrain.errors import BadInput
 from cotrain.manifest import manifest
 
 LISTS_IMAGES = ("index", "draw")  # stages whose tables name images that are read by whoever reads the table
@@ -66,12 +67,18 @@ def provenance(stage: str, settings: dict, inputs: dict[str, list[Path]]) -> dic
 
 def _entry(role: str, path: Path, settings: dict) -> dict[str, str]:
     entry = {"path": str(path), "sha256": digest(role, path, settings)}
+    if role != "root" and (made := kept(path)) and made["sha256"] != entry["sha256"]:
+        own = f"to use it as it is, delete {sidecar(path)}"
+        raise BadInput(f"{path}: damaged, or changed after it was made; delete it and run its stage again, or {own}")
     return entry | {"listed": images} if (images := listed(path)) else entry
 
 
 def digest(role: str, path: Path, settings: dict) -> str:
     """Hash of an input now: of the folder `root` only names, since photographs may be many."""
-    return listing(path, settings) if role == "root" else sha256(path)
+    try:
+        return listing(path, settings) if role == "root" else sha256(path)
+    except OSError as error:
+        raise BadInput(f"{path}: cannot be read ({error.strerror}); check its permissions") from None
 
 
 def named_files(settings: dict) -> list[str]:

@@ -23,7 +23,8 @@ from cotrain.settings import completed
 PAST = 1_000_000_000  # seconds since 1970
 NEW = "not there yet"
 CODE = "code: "
-WITHOUT_EFFECT = {"device", "threads", "cache_mb"}  # settings that change how a stage runs, not what it computes
+# Settings that change how a stage runs, not what it computes.
+WITHOUT_EFFECT = {"device", "threads", "cache_mb", "restart_minutes"}
 
 
 class Wanted(NamedTuple):

@@ -20,8 +20,9 @@ from pydantic import (
     model_validator,
 )
 
-from cotrain.errors import BadInput
-from cotrain.pseudolabels import POLICIES
+from cotrain import plain
+from cotrain.errors import BadInput, in_short
+from cotrain.pseudolabels import POLICIES, VOID
 
 
 def _ordered(values: tuple[float, float]) -> tuple[float, float]:
@@ -30,14 +31,48 @@ def _ordered(values: tuple[float, float]) -> tuple[float, float]:
     return values
 
 
+def _below(pattern: str) -> str:
+    """A path that stays below the folder it is joined to."""
+    if pattern.startswith("/") or ".." in pattern.split("/"):
+        raise ValueError("the path must stay below its folder: neither / at its start nor ..")
+    return pattern
+
+
+def _one_per_image(pattern: str) -> str:
+    if "{id}" not in pattern:
+        raise ValueError("the label path must contain {id}, or all images have the same label")
+    return pattern
+
+
+def class_names(classes: tuple[str, ...]) -> tuple[str, ...]:
+    """Class names, checked: they are also columns of the summary."""
+    for name in classes:
+        if not name.strip() or name in SUMMARY:
+            raise ValueError(f"{name!r} cannot be the name of a class: it is empty, or a column of the summary")
+        if classes.count(name) > 1:
+            raise ValueError(f"class {name!r} occurs twice")
+    return classes
+
+
+MAX_BYTES = 1_000_000  # of a file of settings
+SUMMARY = ("round", "name", "miou", "gap_closed", "coverage", "accuracy")  # columns before those of the classes
+
 Share = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+Factor = Annotated[float, Field(gt=0, le=16, allow_inf_nan=False)]  # of an image's size: more would fill the memory
+Temperature = Annotated[float, Field(ge=1e-6, allow_inf_nan=False)]
 Count = Annotated[int, Field(ge=1)]
 Size = tuple[Annotated[int, Field(ge=16, le=8192)], Annotated[int, Field(ge=16, le=8192)]]
-Zoom = Annotated[tuple[Positive, Positive], AfterValidator(_ordered)]
+Zoom = Annotated[tuple[Factor, Factor], AfterValidator(_ordered)]
 Device = Annotated[Literal["auto", "cpu", "cuda"], Field(description="auto (CUDA where there is a GPU), cpu or cuda")]
-Seed = Annotated[int, Field(description="seed of every random draw of the stage")]
-Threads = Annotated[int, Field(ge=1, description="CPU threads")]
+Seed = Annotated[int, Field(ge=0, lt=2**63, description="seed of every random draw of the stage")]
+Threads = Annotated[int, Field(ge=1, le=1024, description="CPU threads")]
+Level = Annotated[int, Field(ge=0, le=255)]
+Rgb = tuple[Level, Level, Level]
+Below = Annotated[str, AfterValidator(_below)]
+LabelPattern = Annotated[Below, AfterValidator(_one_per_image)]
+LabelValue = Annotated[int, Field(ge=0, le=65535)]
+Names = Annotated[tuple[str, ...], Field(min_length=2, max_length=255), AfterValidator(class_names)]
 
 
 class Strict(BaseModel):
@@ -62,8 +97,16 @@ def _is_number(annotation: object) -> bool:
 class Labels(Strict):
     """The classes of a task, and which of them each value of a dataset's label images means."""
 
-    classes: tuple[str, ...] = Field(min_length=2, max_length=255, description="class names; position = class")
-    values: dict[int, int] = Field({}, description="label image value → class, 255 for void")
+    classes: Names = Field(description="class names; position = class")
+    values: dict[LabelValue, int] = Field({}, description="label image value → class, 255 for void")
+
+    @model_validator(mode="after")
+    def _known(self) -> Self:
+        if wrong := [c for c in self.values.values() if c != VOID and not 0 <= c < len(self.classes)]:
+            raise ValueError(
+                f"values: {wrong[0]} is none of the {len(self.classes)} classes; give 0, 1, … or 255 (void)"
+            )
+        return self
 
 
 class Model(Strict):
@@ -89,7 +132,7 @@ class Augmentation(Strict):
 class Optimizer(Strict):
     name: Literal["sgd", "adamw"] = Field("sgd", description="optimizer")
     momentum: Share = Field(0.9, description="momentum (sgd)")
-    weight_decay: Annotated[float, Field(ge=0)] = Field(0.0001, description="weight decay")
+    weight_decay: Annotated[float, Field(ge=0, allow_inf_nan=False)] = Field(0.0001, description="weight decay")
 
 
 Schedule = Literal["constant", "step", "poly", "one_cycle"]
@@ -114,20 +157,22 @@ class Course(Strict):
 
 class Draw(Strict):
     count: Count | None = Field(description="candidate images, N; null: all")
-    seed: int = Field(0, description="seed of the draw")
+    seed: Seed = 0
 
 
 class Views(Strict):
     """Under which views a network sees an image; their probabilities are averaged."""
 
-    scales: tuple[Positive, ...] = Field((1.0,), min_length=1, description="of the working size")
+    scales: tuple[Factor, ...] = Field((1.0,), min_length=1, description="of the working size")
     flip: bool = Field(False, description="each scale also mirrored")
 
 
 class Patches(Strict):
     """Random patches whose probabilities are averaged (SISC)."""
 
-    count: Annotated[int, Field(ge=0)] = Field(0, description="random patches per image, K of SISC; 0: the whole image")
+    count: Annotated[int, Field(ge=0, le=10_000)] = Field(
+        0, description="random patches per image, K of SISC; 0: the whole image"
+    )
     height: Annotated[float, Field(gt=0, le=1)] = Field(0.5, description="side of a patch, share of the image's height")
     average: Literal["probability", "frequency"] = Field(
         "probability", description="over the patches of a pixel: of probabilities, or frequency of the best class"
@@ -135,7 +180,7 @@ class Patches(Strict):
 
 
 class Infer(Views):
-    classes: tuple[str, ...] = Field(description="class names, as the model was trained")
+    classes: Names = Field(description="class names, as the model was trained")
     size: Size = Field(description="working height and width, pixels")
     keep_classes: Count = Field(1, description="most probable classes stored per pixel, K")
     ensemble: Literal["mean", "max"] = Field("mean", description="how several models' probabilities are joined")
@@ -147,11 +192,11 @@ class Infer(Views):
     threads: Threads = 1
 
 
-Policy = Literal[tuple(POLICIES)]
+PolicyName = Literal[tuple(POLICIES)]
 
 
 class Threshold(Strict):
-    policy: Policy = Field("mpt", description=f"thresholding policy: {', '.join(POLICIES)}")
+    policy: PolicyName = Field("mpt", description=f"thresholding policy: {', '.join(POLICIES)}")
     round: str = Field("", description="round to note as the origin of the labels")
     portion: Share = Field(description="share of each class's (st: of all) pixels to keep, p")
     confidence_min: Share = Field(0.5, description="lower clip of thresholds, C_m (mpt); the threshold (fixed)")
@@ -215,13 +260,14 @@ class Train(Strict):
     collage_share: Share | None = Field(None, description="share of source classes pasted, p_CM; null: no collage")
     rare_crops: Share = Field(0.0, description="probability that a target crop is centred on a rare class; 0 is off")
     rare_share: Share = Field(0.001, description="share of the predicted pixels below which a class is rare")
-    balance_temperature: Positive | None = Field(
+    balance_temperature: Temperature | None = Field(
         None, description="class-balanced source sampling: temperature T; null: every image alike"
     )
     seed: Seed = 0
     device: Device = "auto"
     threads: Threads = 1
     cache_mb: Annotated[int, Field(ge=0)] = Field(2000, description="memory for decoded images, MB")
+    restart_minutes: Positive | None = Field(5, description="minutes between writes of --restart; null: never")
 
 
 class Evaluate(Views):
@@ -250,21 +296,23 @@ class Dataset(Strict):
     name: str = Field(description="name of the dataset in messages")
     root: str = Field("", description="folder below the data root")
     generator: Literal["toycity"] | None = Field(None, description="made by this project, not found on disk")
-    images: str = Field(description="image path; {split} and {id} stand for the split and the image id")
-    labels: str | None = Field(None, description="label path with the same placeholders; null: there are none")
-    values: dict[int, str] = Field({}, description="label image value → the dataset's own name; unlabelled is void")
+    images: Below = Field(description="image path; {split} and {id} stand for the split and the image id")
+    labels: LabelPattern | None = Field(None, description="label path with the same placeholders; null: there are none")
+    values: dict[LabelValue, str] = Field(
+        {}, description="label image value → the dataset's own name; unlabelled is void"
+    )
     classes: dict[str, dict[str, str]] = Field({}, description="label set → own name → class; others are void")
 
 
 class Index(Strict):
-    images: str = Field(description="image path below the root, with {id}")
-    labels: str | None = Field(None, description="label path below the root, with {id}; null: none are listed")
+    images: Below = Field(description="image path below the root, with {id}")
+    labels: LabelPattern | None = Field(None, description="label path below the root, with {id}; null: none are listed")
     limit: Count | None = Field(None, description="at most this many images, evenly spread; null: all")
 
 
 class Predict(Strict):
     size: Size | None = Field(None, description="working height and width, pixels; null: the image's own")
-    colors: dict[str, tuple[int, int, int]] = Field({}, description="class → sRGB of the overlay")
+    colors: dict[str, Rgb] = Field({}, description="class → sRGB of the overlay")
     opacity: Share = Field(0.6, description="of the colours over the photograph")
     device: Device = "auto"
     threads: Threads = 2
@@ -275,19 +323,30 @@ class Summarize(Strict):
     source_only: str | None = Field(None, description="round that counts as source only")
     upper_bound: str | None = Field(None, description="round that counts as upper bound")
 
+    @model_validator(mode="after")
+    def _one_row_per_round(self) -> Self:
+        if len(dict(self.rows)) < len(self.rows):
+            raise ValueError("rows: a round occurs twice")
+        return self
+
 
 class Plot(Strict):
-    colors: tuple[tuple[str, tuple[int, int, int]], ...] = Field(description="each class and its sRGB")
+    colors: tuple[tuple[str, Rgb], ...] = Field(description="each class and its sRGB")
     columns: tuple[str, ...] = Field(description="names over the predictions, in the order of --predictions")
-    series: tuple[tuple[str, tuple[str, ...]], ...] = Field(description="curves of the progress figure: name, rounds")
+    series: tuple[tuple[str, Annotated[tuple[str, ...], Field(min_length=1)]], ...] = Field(
+        description="curves of the progress figure: name, rounds"
+    )
 
 
 def parse(kind: type[Strict], data: object, where: str) -> Strict:
     """Check `data` against the settings class `kind`; every fault becomes one line of one BadInput."""
     try:
+        plain.check(data)
         return kind.model_validate(data)
     except ValidationError as error:
-        raise BadInput("\n".join(_line(kind, fault, where) for fault in error.errors())) from None
+        raise BadInput(*(_line(kind, fault, where) for fault in _first_hand(error.errors()))) from None
+    except ValueError as error:
+        raise BadInput(f"{where}: {error}") from None
 
 
 def completed(stage: str, settings: dict) -> dict:
@@ -301,13 +360,29 @@ def parse_json(kind: type[Strict], text: str) -> Strict:
     source = text
     try:
         if not text.lstrip().startswith("{"):
-            source = Path(text).read_text(encoding="utf-8")
-        data = json.loads(source)
+            source = read_text(Path(text))
+        data = plain.from_json(source)
     except OSError as error:
         raise BadInput(f"--settings {text}: cannot be read ({error.strerror}); give JSON text or a file") from None
     except ValueError as error:
-        raise BadInput(f"--settings: not JSON ({error}); give text like '{{\"count\": 5}}' or a file") from None
+        why = in_short(error)
+        raise BadInput(f"--settings: not JSON ({why}); give text like '{{\"count\": 5}}' or a file") from None
     return parse(kind, data, "--settings")
+
+
+def read_text(path: Path) -> str:
+    """Text of a file that a person wrote. Raises OSError or ValueError; what never ends, like a device, is no file."""
+    if path.exists() and not path.is_file():
+        raise ValueError(f"{path} is not a file")
+    if path.stat().st_size > MAX_BYTES:
+        raise ValueError(f"more than {MAX_BYTES:,} bytes")
+    return path.read_text(encoding="utf-8")
+
+
+def _first_hand(faults: list[dict]) -> list[dict]:
+    """Without lists that are too short only because an item of theirs is at fault."""
+    places = {fault["loc"][:-1] for fault in faults}
+    return [fault for fault in faults if fault["type"] != "too_short" or fault["loc"] not in places]
 
 
 def _line(kind: type[Strict], fault: dict, where: str) -> str:
@@ -317,8 +392,8 @@ def _line(kind: type[Strict], fault: dict, where: str) -> str:
         return f"{place}: unknown key{_did_you_mean(kind, fault['loc'])}"
     if fault["type"] == "missing":
         return f"{place}: missing; add this key"
-    got = json.dumps(fault["input"], default=str)
-    return f"{place}: {fault['msg'][0].lower()}{fault['msg'][1:]}, got {got[:80]}"
+    got, message = json.dumps(fault["input"], default=str), fault["msg"].removeprefix("Value error, ")
+    return f"{place}: {message[0].lower()}{message[1:]}, got {got[:80]}"
 
 
 def _did_you_mean(kind: type[Strict], location: tuple) -> str:

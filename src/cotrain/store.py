@@ -1,26 +1,68 @@
 """Files of the public contract (docs/formats.md): written whole or not at all, read lazily, checked when opened."""
 
 import contextlib
+import errno
+import fcntl
+import glob
 import json
 import os
+import re
 import secrets
 import shutil
 from collections.abc import Callable, Iterator, Sequence
-from pathlib import Path
-from typing import Any
+from pathlib import Path, PurePosixPath
+from typing import IO, Any, Self
 
 import h5py
 import hdf5plugin
 import numpy as np
 import pandas as pd
+from pydantic import BaseModel, model_validator
 
-from cotrain.errors import BadInput
+from cotrain import plain
+from cotrain.errors import BadInput, in_short
 from cotrain.provenance import kept, sha256, sidecar
-from cotrain.pseudolabels import ImageStatistics
+from cotrain.pseudolabels import SCALE, ImageStatistics
+from cotrain.settings import Names, Share, class_names, parse
 
 FORMAT_VERSION = 1
-LABEL_FILTER = hdf5plugin.Zstd(clevel=3)
-CONFIDENCE_FILTER = hdf5plugin.Blosc(cname="zstd", clevel=1, shuffle=hdf5plugin.Blosc.BITSHUFFLE)
+NO_LOCKS = {errno.ENOSYS, errno.ENOTSUP, errno.ENOLCK}  # of a file system without them: leftovers stay there
+LIBVER = ("v110", "v110")  # the first version of HDF5's format in which all but the data have checksums
+# Without the checksum, most flipped bits of a compressed map give another map.
+LABEL_FILTER = {"fletcher32": True, **hdf5plugin.Zstd(clevel=3)}
+CONFIDENCE_FILTER = {
+    "fletcher32": True,
+    **hdf5plugin.Blosc(cname="zstd", clevel=1, shuffle=hdf5plugin.Blosc.BITSHUFFLE),
+}
+
+RANGES = {  # of columns
+    **dict.fromkeys(("height", "width"), (1, 10**6)),
+    **dict.fromkeys(("portion", "threshold", "confidence"), (0, 1)),
+    "class": (0, 254),
+    "pixels": (0, 2**62),
+}
+MAX_ITEMS = 2**30  # read at once
+_PRINTABLE = re.compile("[^\x00-\x1f\x7f\ud800-\udfff]+")
+
+# dataset: dimensions, type. C and B are the classes and the bins of confidence, other letters what they are first.
+DATASETS = {
+    "predictions": {
+        "image_id": ("N", str),
+        "label": ("NKHW", np.uint8),
+        "confidence": ("NKHW", np.uint16),
+        "histogram": ("CB", np.int64),
+    },
+    "pseudolabels": {
+        "image_id": ("N", str),
+        "round": ("N", str),
+        "label": ("NHW", np.uint8),
+        "confidence": ("N", np.float32),
+        "class_confidence": ("NC", np.float32),
+        "class_pixels": ("NC", np.int64),
+    },
+    "statistics": {"image_id": ("N", str), "class_pixels": ("NC", np.int64)},
+    "pictures": {"image_id": ("N", str)},
+}
 
 TABLES = {
     "index": {"image_id": str, "image": str, "label": str, "height": int, "width": int},
@@ -32,39 +74,119 @@ TABLES = {
 }  # fmt: skip
 
 
+class Metrics(BaseModel):
+    """What other stages read of the file of an evaluation."""
+
+    classes: Names
+    miou: Share | None
+    iou: tuple[Share | None, ...]
+
+    @model_validator(mode="after")
+    def _one_per_class(self) -> Self:
+        if len(self.iou) != len(self.classes):
+            raise ValueError(f"{len(self.iou)} values of iou for {len(self.classes)} classes")
+        return self
+
+
+class Measured(BaseModel):
+    """What other stages read of the file of a measure."""
+
+    coverage: Share
+    accuracy: Share | None
+
+
+SCORES = {"metrics": Metrics, "measure": Measured}
+
+
 # ---- whole files ------------------------------------------------------------------------------------------------
 
 
 @contextlib.contextmanager
 def replacing(path: Path) -> Iterator[Path]:
-    """A temporary path beside `path` to write to; it becomes `path` at the end, or vanishes on an error."""
+    """A path to write a file or folder to; it becomes `path` at the end, or vanishes on an error.
+
+    Whoever has the old file open goes on reading it. After a kill or a power cut at any moment, `path` is the old one,
+    the new one or, if it is a folder, absent.
+    """
     if path.name in ("", ".."):
         raise BadInput(f"{path}: not the name of a file to write; give a path that ends in a name")
-    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        yield temporary
-        if temporary.is_file():
-            with temporary.open("rb") as file:
-                os.fsync(file.fileno())
-        if path.is_dir():
-            if not temporary.is_dir() or (any(path.iterdir()) and not sidecar(path).exists()):
-                raise BadInput(f"{path}: a folder that cotrain did not make is in the way; move it or write elsewhere")
-            shutil.rmtree(path)
-        sidecar(path).unlink(missing_ok=True)  # a new file never stands beside the provenance of the old one
-        temporary.replace(path)
+        with _workplace(path) as folder:
+            new = folder / "new"
+            yield new
+            for part in (*new.rglob("*"), new):
+                _sync(part)
+            if path.is_dir():
+                if not new.is_dir() or (any(path.iterdir()) and not sidecar(path).exists()):
+                    raise BadInput(
+                        f"{path}: a folder that cotrain did not make is in the way; move it or write elsewhere"
+                    )
+                path.rename(folder / "old")
+            sidecar(path).unlink(missing_ok=True)  # a new file never stands beside the provenance of the old one
+            new.rename(path)
+            _sync(path.parent)
     except OSError as error:
         raise BadInput(f"{path}: cannot be written ({error.strerror or error}); check space and permissions") from error
+
+
+@contextlib.contextmanager
+def _workplace(path: Path) -> Iterator[Path]:
+    """A hidden folder beside `path` that is gone at the end, and locked until then; dead processes' are removed."""
+    for left in path.parent.glob(f".{glob.escape(path.name)}.*.tmp"):
+        with contextlib.suppress(OSError), _locked(left):
+            shutil.rmtree(left, ignore_errors=True)
+    with contextlib.ExitStack() as stack:
+        while True:
+            folder = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
+            folder.mkdir()
+            try:
+                stack.enter_context(_locked(folder))
+            except (BlockingIOError, FileNotFoundError):  # just made, it was taken for a dead one's
+                continue
+            except OSError as error:
+                if error.errno not in NO_LOCKS:
+                    raise
+            break
+        stack.callback(shutil.rmtree, folder, ignore_errors=True)
+        yield folder
+
+
+def _locked(folder: Path) -> IO:
+    """The open lock of a workplace, which the kernel frees when its process dies. OSError if it is another's."""
+    file = (folder / "lock").open("a")
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        if not os.path.samestat(os.fstat(file.fileno()), (folder / "lock").stat()):
+            raise FileNotFoundError
+    except OSError:
+        file.close()
+        raise
+    return file
+
+
+def _sync(path: Path) -> None:
+    """Have a file's bytes, or the names in a folder, on disk before anything that follows."""
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    except OSError as error:
+        if error.errno != errno.EINVAL:  # a file system that has no such thing for folders
+            raise
     finally:
-        if temporary.is_dir():
-            shutil.rmtree(temporary)
-        with contextlib.suppress(OSError):
-            temporary.unlink()
+        os.close(handle)
 
 
 def write_bytes(path: Path, data: bytes) -> None:
     with replacing(path) as temporary:
         temporary.write_bytes(data)
+
+
+def remove(path: Path) -> None:
+    """Delete a file, or a folder that a stage wrote, and its sidecar; nothing if there is none."""
+    for place in (path, sidecar(path)):
+        with contextlib.suppress(OSError):
+            shutil.rmtree(place) if place.is_dir() else place.unlink()
 
 
 # ---- provenance -------------------------------------------------------------------------------------------------
@@ -81,8 +203,8 @@ def read_provenance(path: Path) -> dict[str, Any]:
     if not path.exists():
         raise BadInput(f"{path}: no such file; check the path")
     if path.suffix == ".h5":
-        with open_hdf5(path) as file:
-            return json.loads(file.attrs["provenance"])
+        with open_hdf5(path) as file, file.blamed():
+            return plain.from_json(file.attrs["provenance"])
     if path.suffix == ".json":
         content = read_json(path)
         if not isinstance(content, dict) or "provenance" not in content:
@@ -101,7 +223,7 @@ def read_provenance(path: Path) -> dict[str, Any]:
 @contextlib.contextmanager
 def create_hdf5(path: Path, kind: str, classes: tuple[str, ...], made_by: dict) -> Iterator[h5py.File]:
     """A new HDF5 file with the contract's attributes, whole or absent."""
-    with replacing(path) as temporary, h5py.File(temporary, "w") as file:
+    with replacing(path) as temporary, h5py.File(temporary, "w", libver=LIBVER) as file:
         file.attrs.update(format=f"cotrain-{kind}", version=FORMAT_VERSION)
         file.attrs.update(classes=json.dumps(classes), provenance=json.dumps(made_by, sort_keys=True))
         yield file
@@ -109,31 +231,135 @@ def create_hdf5(path: Path, kind: str, classes: tuple[str, ...], made_by: dict) 
 
 
 @contextlib.contextmanager
-def open_hdf5(path: Path, kind: str | None = None) -> Iterator[h5py.File]:
-    """Open one of our HDF5 files for reading; `kind` is the format it must have."""
+def open_hdf5(path: Path, kind: str | None = None) -> Iterator["Contents"]:
+    """Open one of our HDF5 files for reading; `kind` is the format it must have, with all that belongs to it."""
+    if not path.exists():
+        raise BadInput(f"{path}: no such file; run the stage that makes it")
     try:
         file = h5py.File(path, "r")
-    except OSError as error:
-        why = "no such file" if not path.exists() else "not a whole HDF5 file"
-        raise BadInput(f"{path}: {why}; delete it and run the stage that makes it again") from error
+    except Exception as error:  # h5py raises many kinds for a bad file
+        raise BadInput(f"{path}: not a whole HDF5 file; delete it and run the stage that makes it again") from error
     with file:
-        found = file.attrs.get("format", "unknown")
-        if kind and found != f"cotrain-{kind}":
-            raise BadInput(f"{path}: its format is {found}, expected cotrain-{kind}; give the file of that stage")
-        if file.attrs.get("version") != FORMAT_VERSION:
-            raise BadInput(f"{path}: format version {file.attrs.get('version')}, this code reads {FORMAT_VERSION}")
+        contents = Contents(path, file)
+        if kind and contents.format != f"cotrain-{kind}":
+            raise BadInput(f"{path}: its format is {contents.format}, expected cotrain-{kind}; give that stage's file")
+        if kind:
+            contents.check(DATASETS[kind])
+        yield contents
+
+
+class Contents:
+    """What is in an open HDF5 file. Whatever goes wrong while it is read is a fault of that file, and names it."""
+
+    def __init__(self, path: Path, file: h5py.File):
+        self.path, self._file = path, file
+        with self.blamed():
+            self.attrs = dict(file.attrs)
+            self.format = str(self.attrs.get("format", "unknown"))
+            version = self.attrs.get("version")
+        if not self.format.startswith("cotrain-"):
+            raise BadInput(f"{path}: its format is {self.format}, not one of cotrain; give a file that cotrain made")
+        if version != FORMAT_VERSION:
+            raise BadInput(f"{path}: format version {version}, this code reads {FORMAT_VERSION}; make it again")
+        with self.blamed():
+            float(self.attrs.get("total", 1))
+            self.classes = class_names(tuple(plain.from_json(self.attrs["classes"])))
+
+    @contextlib.contextmanager
+    def blamed(self) -> Iterator[None]:
         try:
-            yield file
-        except (OSError, KeyError) as error:
-            raise BadInput(f"{path}: damaged ({error}); delete it and run the stage that makes it again") from error
+            yield
+        except Exception as error:  # h5py raises many kinds for a bad file
+            why = in_short(error)
+            raise BadInput(f"{self.path}: damaged ({why}); delete it and run the stage that makes it again") from error
+
+    def __contains__(self, name: str) -> bool:
+        return name in self._file
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._file)
+
+    def __getitem__(self, name: str) -> "Values":
+        with self.blamed():
+            if name not in self._file:
+                raise ValueError(f"it has no {name}")
+            dataset = self._file[name]
+            if not isinstance(dataset, h5py.Dataset):
+                raise ValueError(f"{name} is no dataset")
+            if dataset.file.filename != self._file.filename or dataset.external or dataset.is_virtual:
+                raise ValueError(f"{name} lies in another file")
+            return Values(self, name, dataset)
+
+    def check(self, expected: dict[str, tuple[str, type]]) -> None:
+        """Names, types and shapes; the values are checked as they are read."""
+        lengths = {"C": len(self.classes), "B": SCALE + 1}
+        for name, (dimensions, type_) in expected.items():
+            shape, dtype = self[name].shape, self[name].dtype
+            text = h5py.check_string_dtype(dtype)
+            same_type = text is not None if type_ is str else dtype == type_
+            with self.blamed():
+                known = [lengths.setdefault(letter, length) for letter, length in zip(dimensions, shape, strict=False)]
+                if not same_type or list(shape) != known or len(shape) != len(dimensions):
+                    raise ValueError(f"{name} has shape {shape} and type {dtype}")
+                if np.prod(shape[1 if "H" in dimensions else 0 :], dtype=float) > MAX_ITEMS:
+                    raise ValueError(f"{name} of shape {shape} is too large")
 
 
-def classes_of(file: h5py.File) -> tuple[str, ...]:
-    return tuple(json.loads(file.attrs["classes"]))
+class Values:
+    """One dataset; what is read of it is checked."""
+
+    def __init__(self, contents: Contents, name: str, dataset: h5py.Dataset):
+        self._contents, self._name, self._dataset = contents, name, dataset
+        self.shape, self.dtype = dataset.shape, dataset.dtype
+
+    def asstr(self) -> "Values":
+        return Values(self._contents, self._name, self._dataset.asstr())
+
+    def __getitem__(self, place: object) -> np.ndarray:
+        with self._contents.blamed():
+            values = self._dataset[place]
+            if fault := _fault(self._name, np.asarray(values), len(self._contents.classes)):
+                raise ValueError(f"{self._name}: {fault}")
+            return values
 
 
-def image_ids(file: h5py.File) -> list[str]:
-    return file["image_id"].asstr()[:].tolist()
+def _fault(name: str, values: np.ndarray, classes: int) -> str | None:
+    """What is wrong with values of a dataset of that name."""
+    if values.dtype == np.uint8:  # class numbers; void becomes 0
+        highest = (values + np.uint8(1)).max(initial=0)
+        return None if highest <= classes else f"class {highest - 1} of {classes}"
+    if values.dtype.kind == "i":
+        return "a negative number" if values.min(initial=0) < 0 else None
+    if values.dtype.kind == "f":
+        known = values[~np.isnan(values)]
+        if len(known) < values.size and name != "class_confidence":
+            return "a value that is not a number"
+        return None if not known.size or (known.min() >= 0 and known.max() <= 1) else "a value outside [0, 1]"
+    return None
+
+
+def classes_of(file: Contents) -> tuple[str, ...]:
+    return file.classes
+
+
+def image_ids(file: Contents) -> list[str]:
+    ids = file["image_id"].asstr()[:].tolist()
+    check_ids(ids, file.path)
+    return ids
+
+
+def check_ids(ids: list[str], where: Path) -> None:
+    """BadInput unless each id is a relative path of its own, which can name a dataset or a file."""
+    known = set()
+    for i in ids:
+        if i in known:
+            raise BadInput(f"{where}: image_id {i} occurs twice; ids must be unique")
+        known.add(i)
+        if not set(i.split("/")).isdisjoint({"", ".", ".."}) or not _PRINTABLE.fullmatch(i):
+            raise BadInput(f"{where}: image_id {i!r} is no plain relative path; rename the image")
+    for i in ids:
+        if clash := known.intersection(p.as_posix() for p in PurePosixPath(i).parents):
+            raise BadInput(f"{where}: image_id {min(clash)} is also the folder of {i}; rename one of them")
 
 
 def write_strings(file: h5py.File, name: str, values: list[str]) -> None:
@@ -142,8 +368,9 @@ def write_strings(file: h5py.File, name: str, values: list[str]) -> None:
 
 def create_maps(file: h5py.File, name: str, shape: tuple[int, ...], dtype: type, filters: Any) -> h5py.Dataset:
     """A dataset of one map per image, (N, …); one chunk per image, so that any image reads alone."""
-    layout = {"chunks": (1, *shape[1:]), **filters} if shape[0] else {}  # HDF5 has no chunks larger than the data
-    return file.create_dataset(name, shape, dtype, **layout)
+    if not shape[0]:  # HDF5 has no chunks larger than the data
+        return file.create_dataset(name, shape, dtype)
+    return file.create_dataset(name, shape, dtype, chunks=(1, *shape[1:]), **filters)
 
 
 @contextlib.contextmanager
@@ -192,32 +419,50 @@ def write_table(path: Path, kind: str, rows: list[dict], made_by: dict) -> None:
 
 
 def read_table(path: Path, kind: str) -> pd.DataFrame:
-    """A CSV table of `TABLES`, with its columns and types checked; an empty text cell is ""."""
+    """A CSV table of `TABLES`, with its columns, types and ranges checked; an empty text cell is ""."""
     columns = TABLES[kind]
-    text = {name: str for name, type_ in columns.items() if type_ is str}
-    try:
-        frame = pd.read_csv(
-            path, dtype=text, keep_default_na=False, na_values={n: "" for n in columns if n not in text}
-        )
-    except FileNotFoundError:
-        raise BadInput(f"{path}: no such file; run the stage that makes it") from None
-    except (OSError, ValueError) as error:
-        raise BadInput(f"{path}: not a CSV table ({' '.join(str(error).split())}); make it again") from None
+    frame = read_csv(path, [name for name, type_ in columns.items() if type_ is str])
     if missing := [name for name in columns if name not in frame]:
         raise BadInput(f"{path}: column {missing[0]} is missing; a {kind} table has {', '.join(columns)}")
     for name, type_ in columns.items():
-        try:
-            if type_ is not str and not np.isfinite(numbers := frame[name].astype(float)).all():
-                raise ValueError
-            if type_ is int and (numbers % 1 != 0).any():
-                raise ValueError
-            frame[name] = frame[name].astype(type_)
-        except (TypeError, ValueError):
-            raise BadInput(f"{path}: column {name} must hold only {type_.__name__} values; make it again") from None
-    if "image_id" in frame and frame["image_id"].duplicated().any():
-        twice = frame.loc[frame["image_id"].duplicated(), "image_id"].iloc[0]
-        raise BadInput(f"{path}: image_id {twice} occurs twice; ids must be unique")
+        if type_ is not str:
+            frame[name] = _numbers(path, frame[name], type_)
+    if kind == "index" and frame.empty:
+        raise BadInput(f"{path}: it lists no images; make it again")
+    if "image_id" in frame:
+        check_ids(frame["image_id"].tolist(), path)
+    if "class" in frame and frame["class"].tolist() != list(range(len(frame))):
+        raise BadInput(f"{path}: column class must count 0, 1, 2, …; make it again")
     return frame
+
+
+def read_csv(path: Path, text: list[str]) -> pd.DataFrame:
+    """A CSV table; the columns `text` are read as they are, with "" for empty cells."""
+    try:
+        types = dict.fromkeys(text, str)
+        frame = pd.read_csv(path, dtype=types, keep_default_na=False, na_values=[""], compression=None)
+    except FileNotFoundError:
+        raise BadInput(f"{path}: no such file; run the stage that makes it") from None
+    except Exception as error:  # pandas raises many kinds for a bad file
+        raise BadInput(f"{path}: not a CSV table ({in_short(error)}); make it again") from None
+    if not isinstance(frame.index, pd.RangeIndex):
+        raise BadInput(f"{path}: its rows have more cells than its head line; make it again")
+    if twice := [name for name in frame if f"{name}.1" in frame]:
+        raise BadInput(f"{path}: column {twice[0]} occurs twice; make it again")
+    return frame.fillna(dict.fromkeys(text, ""))
+
+
+def _numbers(path: Path, column: pd.Series, type_: type) -> pd.Series:
+    low, high = RANGES.get(column.name, (-np.inf, np.inf))
+    try:
+        numbers = column.astype(float)
+        if not np.isfinite(numbers).all() or (type_ is int and (numbers % 1 != 0).any()):
+            raise ValueError
+    except (TypeError, ValueError):
+        raise BadInput(f"{path}: column {column.name} must hold only {type_.__name__} values; make it again") from None
+    if outside := numbers[(numbers < low) | (numbers > high)].tolist():
+        raise BadInput(f"{path}: column {column.name} holds {outside[0]}, expected {low} to {high}; make it again")
+    return column.astype(type_)
 
 
 def write_json(path: Path, kind: str, content: dict, made_by: dict) -> None:
@@ -228,12 +473,17 @@ def write_json(path: Path, kind: str, content: dict, made_by: dict) -> None:
 
 
 def read_json(path: Path, kind: str | None = None) -> dict:
+    """Content of a JSON file; of a `kind`, with what other stages read of it checked."""
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        content = plain.from_json(path.read_bytes())
     except FileNotFoundError:
         raise BadInput(f"{path}: no such file; run the stage that makes it") from None
     except (OSError, ValueError) as error:
-        raise BadInput(f"{path}: not JSON ({error}); make it again") from None
-    if kind and (not isinstance(content, dict) or content.get("format") != f"cotrain-{kind}"):
+        raise BadInput(f"{path}: not JSON ({in_short(error)}); make it again") from None
+    if kind is None:
+        return content
+    if not isinstance(content, dict) or content.get("format") != f"cotrain-{kind}":
         raise BadInput(f"{path}: not a cotrain-{kind} file; give the file of that stage")
-    return content
+    if content.get("version") != FORMAT_VERSION:
+        raise BadInput(f"{path}: format version {content.get('version')}, this code reads {FORMAT_VERSION}")
+    return content | parse(SCORES[kind], content, str(path)).model_dump()

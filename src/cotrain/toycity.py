@@ -331,14 +331,20 @@ class Street:
         """Vehicles parked along one kerb, and bicycles leaning there."""
         scene, rng = self.scene, self.rng
         taken = rng.uniform(*scene.look.parked) * (self.kerb[side] > 2.8)
-        x, z = side * (self.kerb[side] - 1.0), rng.uniform(3.6, 12)
+        bays = rng.random() < 0.15  # side by side instead of in a row
+        x, z = side * (self.kerb[side] + (0.6 if bays else -1.0)), rng.uniform(3.6, 12)
         while z < 80:
             if rng.random() < taken and self.is_free(z, 4):
-                self.add_vehicle(("saloon", "hatchback", "hatchback", "van"), x, z, rng.choice((0, 0, pi)))
+                self.add_vehicle(
+                    ("saloon", "hatchback", "hatchback", "van"),
+                    x,
+                    z,
+                    pi / 2 * rng.choice((-1, 1) if bays else (0, 0, 2)),
+                )
             elif rng.random() < 0.08:
                 place = side * (self.kerb[side] + 0.8)
                 scene.add(z, objects.draw_bicycle, place, z, rng.random() < 0.6, False)
-            z += rng.uniform(5.2, 7)
+            z += rng.uniform(2.4, 3.2) if bays else rng.uniform(5.2, 7)
 
     def add_vehicle(self, kinds: tuple[str, ...], x: float, z: float, yaw: float) -> None:
         """A vehicle of one of the kinds with its shadow."""
@@ -349,7 +355,7 @@ class Street:
     def add_traffic(self) -> None:
         """Vehicles ahead, oncoming and crossing, and cyclists."""
         scene, rng = self.scene, self.rng
-        mix = ("saloon", "hatchback", "saloon", "hatchback", "van", "bus", "truck")
+        mix = ("saloon", "hatchback", "saloon", "hatchback", "van", "bus", "double-decker", "truck")
         oncoming = -self.hand * max(2.6, self.kerb[-self.hand] - rng.uniform(2.4, 3.6))
         for _ in range(rng.randint(*scene.look.traffic)):
             z = 8 * (self.end / 8) ** rng.uniform(0.05, 1)

@@ -193,7 +193,7 @@ CAMERA_PALETTES: dict[str, tuple[Color, ...]] = RENDERED_PALETTES | {
 LOOKS = {
     "rendered": Look(
         RENDERED_PALETTES, (0.7, 1.35), (0.4, 1.1), (0.05, 0.45), (0.0, 0.45), (0.2, 1.2), (0.55, 0.25, 0.2),
-        0.4, (0.0, 0.65), (1, 5), (0, 7), 0.5, False,
+        0.4, (0.0, 0.85), (1, 5), (0, 7), 0.5, False,
     ),
     "camera": Look(
         CAMERA_PALETTES, (0.45, 0.95), (0.45, 1.05), (0.15, 0.6), (0.2, 0.6), (0.7, 2.0), (0.5, 0.3, 0.2),

@@ -24,6 +24,10 @@ PROFILES = {
         (0, 0.1, "body"), (0, 0.5, "glass"), (0, 0.85, "body"), (0, 1, "body"), (1, 1, "body"),
         (1, 0.88, "glass"), (1, 0.38, "body"), (1, 0.1, "dark"),
     ),
+    "double-decker": (
+        (0, 0.08, "body"), (0, 0.3, "glass"), (0, 0.45, "body"), (0, 0.62, "glass"), (0, 0.86, "body"), (0, 1, "body"),
+        (1, 1, "body"), (1, 0.88, "glass"), (1, 0.6, "body"), (1, 0.46, "glass"), (1, 0.2, "body"), (1, 0.08, "dark"),
+    ),
     "truck": (
         (0, 0.15, "body"), (0, 1, "body"), (1, 1, "body"), (1, 0.85, "glass"), (1, 0.5, "body"),
         (1, 0.15, "dark"),
@@ -31,7 +35,7 @@ PROFILES = {
 }  # fmt: skip
 SIZES = {  # length, width, height in m
     "saloon": (4.5, 1.75, 1.45), "hatchback": (3.9, 1.7, 1.5), "van": (4.9, 1.95, 2.1),
-    "bus": (10.5, 2.5, 3.2), "truck": (7.5, 2.4, 3.3),
+    "bus": (10.5, 2.5, 3.2), "double-decker": (10.2, 2.5, 4.35), "truck": (7.5, 2.4, 3.3),
 }  # fmt: skip
 WHEEL = [pi * step / 5 for step in range(10)]
 
@@ -44,9 +48,9 @@ def visible(points: Sequence[Point]) -> bool:
 def draw_vehicle(scene: Scene, kind: str, x: float, z: float, yaw: float) -> None:
     """Side view drawn out to the width; centre at (x, z), heading `yaw` rad from ahead to the right."""
     rng, project = scene.rng, scene.camera.project
-    label = kind if kind in ("bus", "truck") else "car"
+    label = {"bus": "bus", "double-decker": "bus", "truck": "truck"}.get(kind, "car")
     length, width, high = (size * rng.uniform(0.93, 1.07) for size in SIZES[kind])
-    body = scene.pick("car")
+    body = shade((190, 24, 28), rng.uniform(0.6, 1.1)) if kind == "double-decker" else scene.pick("car")
     colors = {"body": body, "glass": shade(scene.pick("glass"), 0.8), "dark": (24, 24, 26)}
 
     def at(along: float, across: float, up: float) -> Point:
@@ -94,7 +98,9 @@ def draw_vehicle_side(
     profile = PROFILES[kind]
     tone = scene.sun[side < 0]
     scene.paint([at(along, side, up) for along, up, _ in profile], shade(colors["body"], tone), label, z)
-    if kind == "bus":
+    if kind == "double-decker":
+        cabin = [(0.02, 0.64), (0.02, 0.86), (0.98, 0.86), (0.98, 0.62)]
+    elif kind == "bus":
         cabin = [(0.02, 0.5), (0.02, 0.85), (0.98, 0.85), (0.98, 0.45)]
     elif kind == "truck":
         cabin = [(0.83, 0.55), (0.83, 0.85), (0.96, 0.85), (0.98, 0.55)]
@@ -104,6 +110,10 @@ def draw_vehicle_side(
         cabin = [(middle + (along - middle) * 0.86, 0.66 if up < 0.9 else 0.93) for along, up in roof]
     scene.paint([at(along, side, up) for along, up in cabin], shade(colors["glass"], tone))
 
+    if kind == "double-decker":
+        lower = [(0.02, 0.3), (0.02, 0.45), (0.98, 0.45), (0.98, 0.28)]
+        scene.paint([at(along, side, up) for along, up in lower], shade(colors["glass"], tone))
+
     def strip(start: float, stop: float, low: float, top: float, color: Color) -> None:
         corners = ((start, low), (stop, low), (stop, top), (start, top))
         scene.paint([at(along, side, up) for along, up in corners], color)
@@ -111,10 +121,22 @@ def draw_vehicle_side(
     for pillar in (0.41,) if label == "car" else (0.25, 0.5, 0.75):
         strip(pillar, pillar + 0.02, 0.62, 0.95, shade(colors["body"], tone * 0.9))
     strip(0.01, 0.99, 0.15, 0.27, shade(colors["body"], tone * 0.55))
-    length, high = SIZES[kind][0], SIZES[kind][2]
+    draw_wheels(scene, kind, at, side, tone, z)
+
+
+def draw_wheels(scene: Scene, kind: str, at: Callable, side: int, tone: float, z: float) -> None:
+    """Tyres and rims; near ones have spokes, which tells them from the wheels of bicycles."""
+    rng, (length, _, high) = scene.rng, SIZES[kind]
+    radius, spokes = rng.uniform(0.17, 0.25), rng.choice((0, 5, 5, 6, 8))
+    metal = shade((200, 200, 204), tone * rng.uniform(0.45, 1.1))
     for wheel in (0.18, 0.8):
-        for radius, color in ((0.33, (26, 26, 28)), (0.18, (120, 120, 122))):
-            scene.paint(
-                [at(wheel + radius / length * cos(t), side, (0.32 + radius * sin(t)) / high) for t in WHEEL],
-                color,
-            )
+
+        def around(r: float, t: float, wheel: float = wheel) -> Point:
+            return at(wheel + r / length * cos(t), side, (0.32 + r * sin(t)) / high)
+
+        scene.paint([around(0.33, t) for t in WHEEL], (26, 26, 28))
+        scene.paint([around(radius, t) for t in WHEEL], metal)
+        for step in range(spokes if z < 14 else 0):
+            t = 2 * pi * step / spokes
+            gap = [(0.3, t), (0.85, t - 2 / spokes), (0.85, t + 2 / spokes)]
+            scene.paint([around(r * radius, angle) for r, angle in gap], shade(metal, 0.35))

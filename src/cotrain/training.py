@@ -1,5 +1,6 @@
 """The training loop: batches in, a trained model out."""
 
+import math
 from collections.abc import Iterable
 
 import torch
@@ -35,14 +36,17 @@ def segmentation_loss(logits: torch.Tensor, labels: torch.Tensor) -> torch.Tenso
     return total / (labels != VOID).sum().clamp(min=1)
 
 
-def train(model: Segmenter, batches: Iterable, optimizer: torch.optim.Optimizer, scheduler, report) -> None:
+def train(
+    model: Segmenter, batches: Iterable, optimizer: torch.optim.Optimizer, scheduler, report, after_step, first: int = 0
+) -> None:
     """Train `model` in place, one step per batch of images (B, 3, h, w) and labels (B, h, w), both uint8.
 
-    `report(loss)` is told a fresh loss now and then. Raises BadInput when the loss stops being a number.
+    The steps count from `first`. `report(loss)` is told a fresh loss now and then, `after_step(steps done)` each time.
+    Raises BadInput when the loss stops being a number.
     """
     device = next(model.parameters()).device
     model.train()
-    for step, (images, labels) in enumerate(batches):
+    for step, (images, labels) in enumerate(batches, first):
         images, labels = images.to(device, non_blocking=True), labels.to(device, non_blocking=True)
         with torch.autocast(device.type, torch.bfloat16, enabled=device.type == "cuda"):
             logits = model(images)
@@ -53,6 +57,20 @@ def train(model: Segmenter, batches: Iterable, optimizer: torch.optim.Optimizer,
         scheduler.step()
         if step % 10 == 0:  # reading the loss waits for the device
             value = loss.item()
-            if value != value:
-                raise BadInput(f"the loss is not a number at step {step}; lower its learning_rate")
+            if not math.isfinite(value):
+                raise _diverged("loss", step)
             report(value)
+        after_step(step + 1)
+
+
+def check_numbers(model: Segmenter, step: int) -> None:
+    """BadInput if a weight is infinite or not a number."""
+    if not all(tensor.isfinite().all() for tensor in model.state_dict().values()):
+        raise _diverged("weights", step)
+
+
+def _diverged(what: str, step: int) -> BadInput:
+    return BadInput(
+        f"training diverged: {what} not finite at step {step}; lower course.learning_rate "
+        "(in the config, training.source, training.cycle or training.final) and run again"
+    )

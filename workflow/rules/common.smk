@@ -3,6 +3,7 @@ from pathlib import Path
 
 from snakemake.io import apply_wildcards
 
+from cotrain.config import read_plain
 from cotrain.errors import BadInput
 from cotrain.plan import ROUND, Plan
 from cotrain.reruns import Reruns, wanted
@@ -14,6 +15,9 @@ def bad_input(error):
 
 
 try:
+    if workflow.is_main_process:
+        for file in workflow.configfiles:  # Snakemake takes the later of two equal keys
+            read_plain(Path(file))
     PLAN = Plan(config, Path(workflow.basedir) / "workflow")
     CONFIG = PLAN.config
     for domain in PLAN.domains:

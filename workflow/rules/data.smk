@@ -26,7 +26,7 @@ rule index:
         settings=settings("index", "table"),
         root=dataset_root,
     shell:
-        "cotrain index --root {params.root:q} --out {output:q} --settings {params.settings:q} 2>&1 | tee {log:q}"
+        "cotrain index --root={params.root:q} --out {output:q} --settings {params.settings:q} 2>&1 | tee {log:q}"
 
 
 rule color:

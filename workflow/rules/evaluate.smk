@@ -4,7 +4,7 @@ rule evaluate:
             job(
                 "evaluate",
                 f"{RUN}/evaluation/{{round}}.json",
-                model=f"{RUN}/{{round}}/model.pt",
+                models=lambda wildcards: of_run(PLAN.models(wildcards.round)),
                 images=f"{RUN}/data/validation.csv",
             )
         ),
@@ -21,7 +21,7 @@ rule evaluate:
     params:
         settings=settings("evaluate"),
     shell:
-        "cotrain evaluate --model {input.model:q} --images {input.images:q} --out {output.scores:q}"
+        "cotrain evaluate --model {input.models:q} --images {input.images:q} --out {output.scores:q}"
         " --pictures {output.pictures:q} --settings {params.settings:q} 2>&1 | tee {log:q}"
 
 

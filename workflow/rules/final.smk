@@ -22,7 +22,8 @@ rule train_final:
         gpu=GPUS,
     params:
         settings=PLAN.settings("train", "final"),
+        restart=f"{RUN}/.restart/final.pt",
     shell:
         "cotrain train --init {input.initial:q} --source {input.source:q} --color {input.color:q}"
         " --statistics {input.statistics:q} --target {input.target:q} --pseudolabels {input.labels:q}"
-        " --out {output:q} --settings {params.settings:q} 2>&1 | tee {log:q}"
+        " --out {output:q} --restart {params.restart:q} --settings {params.settings:q} 2>&1 | tee {log:q}"

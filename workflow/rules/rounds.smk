@@ -110,7 +110,8 @@ rule finetune:
         gpu=GPUS,
     params:
         settings=settings("train"),
+        restart=f"{RUN}/.restart/{{round}}.pt",
     shell:
         "cotrain train --init {input.initial:q} --source {input.source:q} --color {input.color:q}"
         " --statistics {input.statistics:q} --target {input.target:q} --pseudolabels {input.labels:q}"
-        " --thresholds {input.thresholds:q} --out {output:q} --settings {params.settings:q} 2>&1 | tee {log:q}"
+        " --thresholds {input.thresholds:q} --out {output:q} --restart {params.restart:q} --settings {params.settings:q} 2>&1 | tee {log:q}"

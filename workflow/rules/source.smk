@@ -14,9 +14,10 @@ rule train_source:
         gpu=GPUS,
     params:
         settings=settings("train"),
+        restart=f"{RUN}/.restart/{{round}}.pt",
     shell:
         "cotrain train --source {input.source:q} --color {input.color:q} --statistics {input.statistics:q}"
-        " --out {output:q} --settings {params.settings:q} 2>&1 | tee {log:q}"
+        " --out {output:q} --restart {params.restart:q} --settings {params.settings:q} 2>&1 | tee {log:q}"
 
 
 rule train_upper_bound:
@@ -42,7 +43,8 @@ rule train_upper_bound:
         gpu=GPUS,
     params:
         settings=PLAN.settings("train", "upper_bound"),
+        restart=f"{RUN}/.restart/upper_bound.pt",
     shell:
         "cotrain train --init {input.initial:q} --source {input.source:q} --color {input.color:q}"
         " --statistics {input.statistics:q} --target {input.target:q}"
-        " --out {output:q} --settings {params.settings:q} 2>&1 | tee {log:q}"
+        " --out {output:q} --restart {params.restart:q} --settings {params.settings:q} 2>&1 | tee {log:q}"

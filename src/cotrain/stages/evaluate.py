@@ -15,6 +15,7 @@ def run(
 ) -> None:
     """`--pictures` also keeps the predictions of some images, evenly spread over the set."""
     rows = store.read_table(images, "index")
+    datasets.check_labelled(rows, images)
     classes = settings.labels.classes
     torch.set_num_threads(settings.threads)
     device = models.device_of(settings.device)

@@ -21,7 +21,7 @@ def run(
     """`out[i]` lists what model i will receive: images with the other model's pseudo-labels."""
     tables = [store.read_table(path, "thresholds") for path in thresholds]
     _check_same_cycle(pseudolabels, thresholds, tables)
-    for receiver, sender in ((0, 1), (1, 0)):
+    for receiver, sender in ((1, 0), (0, 1)):
         with store.open_hdf5(pseudolabels[sender], "pseudolabels") as file:
             ids, confidence, class_confidence = (
                 store.image_ids(file),

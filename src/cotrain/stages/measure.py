@@ -18,8 +18,9 @@ def run(settings: Measure, pseudolabels: Path, out: Path, made_by: dict, images:
             raise BadInput(f"{pseudolabels}: other classes than settings.labels; use the label set of its run")
         ids, pixels, size = store.image_ids(file), file["class_pixels"][:], file["label"].shape[1:]
         if images:
-            truths = datasets.by_id(store.read_table(images, "index"), ids, images)["label"]
-            for i, path in progress(enumerate(truths), f"measure {out.stem}", "image", len(ids)):
+            truths = datasets.by_id(store.read_table(images, "index"), ids, images)
+            datasets.check_labelled(truths, images)
+            for i, path in progress(enumerate(truths["label"]), f"measure {out.stem}", "image", len(ids)):
                 truth = datasets.read_label(path, settings.labels.values, size)
                 confusion += metrics.confusion_matrix(truth, file["label"][i], len(classes))
     coverage = float(pixels.sum() / max(1, len(ids) * size[0] * size[1]))

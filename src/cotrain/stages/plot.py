@@ -5,28 +5,52 @@ from pathlib import Path
 import pandas as pd
 
 from cotrain import datasets, figures, store
-from cotrain.settings import Plot
+from cotrain.errors import BadInput
+from cotrain.settings import SUMMARY, Plot
 
 MAX_ROWS = 6
 
 
 def run(settings: Plot, summary: Path, predictions: list[Path], images: Path, out: list[Path], made_by: dict) -> None:
     """`--out` takes two paths: the overview and the progress figure."""
-    index = store.read_table(images, "index").set_index("image_id")
+    if len(out) != 2:
+        raise BadInput(f"--out: {len(out)} paths; give two, of the overview and of the progress figure")
+    if len(settings.columns) != len(predictions):
+        raise BadInput(
+            f"--predictions: {len(predictions)} files for {len(settings.columns)} columns; give one for each"
+        )
+    scores = _scores(summary)
+    index = store.read_table(images, "index")
     legend = dict(settings.colors)
     colors = list(legend.values())
     with store.open_hdf5(predictions[0], "pictures") as file:
+        if file.classes != tuple(legend):
+            raise BadInput(f"{predictions[0]}: other classes than settings.colors; use the label set of its run")
         ids = store.image_ids(file)[:MAX_ROWS]
+        if not ids:
+            raise BadInput(f"{predictions[0]}: it has no pictures; evaluate with `pictures` of at least 1")
         truths = [figures.colorize(file[f"truth/{i}"][:], colors) for i in ids]
-    rows = [[datasets.read_image(index["image"][i], t.shape[:2]), t] for i, t in zip(ids, truths, strict=True)]
+    photographs = datasets.by_id(index, ids, images)["image"]
+    rows = [[datasets.read_image(path, t.shape[:2]), t] for path, t in zip(photographs, truths, strict=True)]
     for path in predictions:
         with store.open_hdf5(path, "pictures") as file:
             for row, image_id in zip(rows, ids, strict=True):
                 row.append(figures.colorize(file[f"prediction/{image_id}"][:], colors))
+    with store.replacing(out[1]) as temporary:
+        figures.progress(temporary, scores, dict(settings.series))
     with store.replacing(out[0]) as temporary:
         titles = ("photograph", "truth", *settings.columns)
         figures.overview(temporary, rows, titles, legend)
-    with store.replacing(out[1]) as temporary:
-        figures.progress(temporary, pd.read_csv(summary).set_index("round"), dict(settings.series))
-    for path in out:
+    for path in reversed(out):
         store.write_sidecar(path, made_by)
+
+
+def _scores(summary: Path) -> pd.DataFrame:
+    """The summary by round."""
+    frame = store.read_csv(summary, ["round", "name"])
+    if missing := [column for column in SUMMARY if column not in frame]:
+        raise BadInput(f"{summary}: column {missing[0]} is missing; give a table of the summarize stage")
+    numbers = frame[["miou", "coverage", "accuracy"]].apply(pd.to_numeric, errors="coerce")
+    if (numbers.isna() & frame[numbers.columns].notna()).any(axis=None) or frame["round"].duplicated().any():
+        raise BadInput(f"{summary}: scores must be numbers and rounds occur once; make it again")
+    return frame.assign(**numbers).set_index("round")

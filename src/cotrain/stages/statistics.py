@@ -13,6 +13,7 @@ from cotrain.settings import Statistics
 def run(settings: Statistics, source: Path, out: Path, made_by: dict, picture: Path | None = None) -> None:
     """`--picture` shows the prior of each class as a PNG."""
     rows = store.read_table(source, "index")
+    datasets.check_labelled(rows, source)
     classes, values = settings.labels.classes, settings.labels.values
     pixels = np.zeros((len(rows), len(classes)), np.int64)
     places = np.zeros((len(classes), *settings.prior.size), np.int32) if settings.prior else None
@@ -28,9 +29,13 @@ def run(settings: Statistics, source: Path, out: Path, made_by: dict, picture: P
         if settings.prior:
             prior = spatial_prior(places, settings.prior.smoothing)
             store.create_maps(file, "prior", prior.shape, np.float32, store.CONFIDENCE_FILTER)[...] = prior
-    if settings.prior and picture:
-        from cotrain import figures  # half a second that is spent only on a picture
+            if picture:
+                _draw(picture, prior, classes, made_by)
 
-        with store.replacing(picture) as temporary:
-            figures.prior(temporary, prior, classes)
-        store.write_sidecar(picture, made_by)
+
+def _draw(picture: Path, prior: np.ndarray, classes: tuple[str, ...], made_by: dict) -> None:
+    from cotrain import figures  # half a second that is spent only on a picture
+
+    with store.replacing(picture) as temporary:
+        figures.prior(temporary, prior, classes)
+    store.write_sidecar(picture, made_by)

@@ -22,6 +22,9 @@ def run(
         raise BadInput(f"--metrics: {len(metrics_files)} files for {len(settings.rows)} rows; give one per row")
     names = dict(settings.rows)
     scores = dict(zip(names, (store.read_json(f, "metrics") for f in metrics_files), strict=True))
+    for path, score in zip(metrics_files, scores.values(), strict=True):
+        if score["classes"] != next(iter(scores.values()))["classes"]:
+            raise BadInput(f"{path}: other classes than {metrics_files[0]}; give files of one run")
     measured = {_round(f, names): store.read_json(f, "measure") for f in measures or []}
     bounds = [scores[r]["miou"] if r in scores else None for r in (settings.source_only, settings.upper_bound)]
     rows = []
@@ -32,11 +35,11 @@ def run(
         row |= {"coverage": labels.get("coverage"), "accuracy": labels.get("accuracy")}
         rows.append(row | dict(zip(score["classes"], score["iou"], strict=True)))
     frame = pd.DataFrame(rows)
+    store.write_bytes(text, _table(frame).encode())
+    store.write_sidecar(text, made_by)
     with store.replacing(out) as temporary:
         frame.to_csv(temporary, index=False, float_format="%.6f", lineterminator="\n")
     store.write_sidecar(out, made_by)
-    store.write_bytes(text, _table(frame).encode())
-    store.write_sidecar(text, made_by)
 
 
 def _round(path: Path, rounds: dict[str, str]) -> str:

@@ -17,6 +17,10 @@ def run(settings: Threshold, predictions: Path, out: Path, table: Path, made_by:
         classes, ids = store.classes_of(file), store.image_ids(file)
         histogram, total = file["histogram"][:], float(file.attrs.get("total", 1))
         thresholds = policy.thresholds(histogram, settings.portion, settings.confidence_min, settings.confidence_max)
+        rows = [
+            {"class": c, "name": classes[c], "pixels": pixels, "portion": settings.portion, "threshold": thresholds[c]}
+            for c, pixels in enumerate(histogram.sum(axis=1))
+        ]
         keep, *size = file["label"].shape[1:]
         undecided = np.zeros(len(ids), np.int64)
         rounds, more = [settings.round] * len(ids), {"undecided": undecided}
@@ -26,12 +30,8 @@ def run(settings: Threshold, predictions: Path, out: Path, table: Path, made_by:
                 label, confidence = policy.assign(labels, confidences, thresholds)
                 undecided[i] = policy.undecided(labels, confidences, thresholds, total)
                 write(i, label, image_statistics(label, confidence, len(classes)))
+            store.write_table(table, "thresholds", rows, made_by)
     if undecided.any():
         share = undecided.sum() / (len(ids) * np.prod(size))
         found = f"a class beyond the K = {keep} stored could have won in {undecided.sum()} pixels ({share:.2%})"
         print(f"threshold: {found}; raise keep_classes of infer", file=sys.stderr)
-    rows = [
-        {"class": c, "name": classes[c], "pixels": pixels, "portion": settings.portion, "threshold": thresholds[c]}
-        for c, pixels in enumerate(histogram.sum(axis=1))
-    ]
-    store.write_table(table, "thresholds", rows, made_by)

@@ -6,8 +6,9 @@ from pathlib import Path
 import pandas as pd
 import torch
 from torch.utils.data import DataLoader
+from tqdm import tqdm
 
-from cotrain import batches, models, schedules, store, training
+from cotrain import batches, models, restarts, schedules, store, training
 from cotrain.errors import BadInput
 from cotrain.progress import progress
 from cotrain.pseudolabels import rare_classes
@@ -25,8 +26,12 @@ def run(
     target: Path | None = None,
     pseudolabels: Path | None = None,
     thresholds: Path | None = None,
+    restart: Path | None = None,
 ) -> None:
-    """`--target` lists the target images: with `--pseudolabels` those are their labels, without, its own labels are."""
+    """`--target` lists the target images: with `--pseudolabels` those are their labels, without, its own labels are.
+
+    `--restart` names a file that a killed training goes on from; it is written every `restart_minutes`.
+    """
     classes = settings.source.classes
     torch.set_num_threads(settings.threads)
     torch.manual_seed(settings.seed)
@@ -51,17 +56,33 @@ def run(
         collage=_collage(settings, table),
         rare_crops=_rare_crops(settings, table, unlabelled),
         seed=settings.seed,
-        **_class_balance(settings, statistics),
+        **_class_balance(settings, statistics, labelled),
     )
-    bar = progress(DataLoader(data, batch_size=None), f"train {settings.name}", "step")
-    training.train(model, bar, optimizer, scheduler, lambda loss: bar.set_postfix(loss=f"{loss:.3f}", refresh=False))
-    models.save(out, model, made_by)
+    kept = restarts.Restart(
+        restart, settings.restart_minutes, settings.name, made_by, model=model, optimizer=optimizer, scheduler=scheduler
+    )
+    done = kept.load()
+    loader = iter(DataLoader(data, batch_size=None, sampler=range(done, steps)))
+    bar = progress(loader, f"train {settings.name}", "step", steps, done)
+    with kept:
+        show = partial(_show, bar)
+        training.train(model, bar, optimizer, scheduler, show, kept.after_step, done)
+        training.check_numbers(model, steps)
+        models.save(out, model, made_by)
+        kept.remove()
+
+
+def _show(bar: tqdm, loss: float) -> None:
+    bar.set_postfix(loss=f"{loss:.3f}", refresh=False)
 
 
 def _target_images(settings: Train, target: Path | None, pseudolabels: Path | None) -> batches.Images | None:
     if target is None:
         return None
     if pseudolabels:
+        with store.open_hdf5(pseudolabels, "pseudolabels") as file:
+            if file.classes != settings.source.classes:
+                raise BadInput(f"{pseudolabels}: other classes than the source labels; give a file of this run")
         return batches.PseudolabelledImages(pseudolabels, target)
     if not (settings.target and settings.target_size):
         raise BadInput("--target without --pseudolabels needs settings.target and settings.target_size")
@@ -106,12 +127,14 @@ def _rare_crops(
     return batches.RareCrops(unlabelled.class_pixels, rare, settings.rare_crops)
 
 
-def _class_balance(settings: Train, statistics: Path | None) -> dict:
+def _class_balance(settings: Train, statistics: Path | None, labelled: batches.LabelledImages) -> dict:
     if settings.balance_temperature is None:
         return {}
     if statistics is None:
         raise BadInput("balance_temperature: class balance needs --statistics; give the file, or set it to null")
     with store.open_hdf5(statistics, "statistics") as file:
-        pixels = file["class_pixels"][:]
+        pixels, ids, classes = file["class_pixels"][:], store.image_ids(file), file.classes
+    if classes != settings.source.classes or ids != labelled.rows["image_id"].tolist() or not pixels.any():
+        raise BadInput(f"{statistics}: other images or classes than --source, or no labels; give the file of this run")
     pick = partial(schedules.balanced, pixels, settings.balance_temperature)
     return {"pick_source": lambda position, count, seed: pick(position, seed)}
