@@ -3,7 +3,9 @@
 import numpy as np
 import pytest
 import torch
-from conftest import CLASSES, VOID, write_index, write_pseudolabels, write_thresholds
+from conftest import CLASSES, MADE_BY, VOID, save, write_index, write_pseudolabels, write_thresholds
+
+from cotrain import store
 
 SIZE = (32, 48)
 IDENTITY = {"0": 0, "1": 1, "2": 2}
@@ -70,6 +72,21 @@ def test_epochs_of_a_source_training_count_the_source_images(cotrain, paths, tmp
 def test_epochs_without_a_target_image_in_the_mini_batch_are_refused(refused, paths, tmp_path):
     message = refused("train", settings(course=course(epochs=1), target_share=0.1), out=tmp_path / "m.pt", **paths)
     assert "course.epochs: a mini-batch has no target image" in message
+
+
+def test_class_balanced_training_sees_the_images_with_rare_classes_more_often(cotrain, paths, tmp_path):
+    """At a low temperature only class 2 is drawn, which one source image has: the others might as well be black."""
+    statistics = tmp_path / "statistics.h5"
+    with store.create_hdf5(statistics, "statistics", CLASSES, MADE_BY) as file:
+        store.write_strings(file, "image_id", [*"abcd"])
+        file["class_pixels"] = [[500, 500, 0], [500, 500, 0], [500, 499, 1], [500, 500, 0]]
+    options = {"balance_temperature": 0.001, "course": course(steps=2)}
+    found = trained(cotrain, tmp_path / "a.pt", options, source=paths["source"], statistics=statistics)
+    for i in "abd":
+        save(tmp_path / "source" / "images" / f"{i}.png", np.zeros((*SIZE, 3), np.uint8))
+    assert same(found, trained(cotrain, tmp_path / "b.pt", options, source=paths["source"], statistics=statistics))
+    save(tmp_path / "source" / "images" / "c.png", np.zeros((*SIZE, 3), np.uint8))
+    assert not same(found, trained(cotrain, tmp_path / "c.pt", options, source=paths["source"], statistics=statistics))
 
 
 def test_rare_crops_change_the_training_and_need_thresholds_and_pseudolabels(cotrain, refused, paths, tmp_path):

@@ -1,5 +1,6 @@
 """Real Snakemake on a tiny toycity: the files of the contract, reruns, and who may see target labels."""
 
+import fcntl
 import json
 import re
 
@@ -166,6 +167,21 @@ def test_papers_plan_has_the_right_jobs(tmp_path):
         "evaluate": 25,
     }
     assert {rule: int(counts[rule]) for rule in expected} == expected
+
+
+def test_second_snakemake_in_a_run_is_refused_and_a_dead_ones_lock_is_not(tmp_path):
+    target = "results/tiny/data/source.csv"
+    (tmp_path / "results" / "tiny").mkdir(parents=True)
+    dead = tmp_path / ".snakemake" / "locks" / "0.output.lock"
+    dead.parent.mkdir(parents=True)
+    dead.write_text(f"{target}\n")
+    with (tmp_path / "results" / "tiny" / ".lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        result = snakemake(tmp_path, target)
+        assert result.returncode == 2 and "Traceback" not in result.stderr
+        assert "error: results/tiny: another Snakemake is at work in this folder" in result.stderr
+        assert not (tmp_path / target).exists()
+    assert snakemake(tmp_path, target).returncode == 0
 
 
 def test_cbst_with_prior_and_patches_inside_cotraining(tmp_path):

@@ -39,7 +39,7 @@ class Restart:
     def __init__(self, path: Path | None, minutes: float | None, name: str, made_by: dict, **parts: Any):
         """`parts` have a state to keep: model, optimizer, scheduler. Without path or minutes there is no file."""
         self.path, self.minutes = path if minutes else None, minutes
-        self.name, self.parts, self.random = name, parts, None
+        self.name, self.parts, self.random = f"train {name}".strip(), parts, None
         self.device = next(parts["model"].parameters()).device
         self.identity = identity(made_by, self.device)
         self.saved, self.terminated = time.monotonic(), False
@@ -96,7 +96,7 @@ class Restart:
         self.saved = time.monotonic()
 
     def _fitting(self) -> dict | None:
-        if not self.path or not self.path.exists():
+        if not self.path:
             return None
         try:
             with zipfile.ZipFile(self.path) as file:  # torch does not compare the checksums itself
@@ -106,6 +106,8 @@ class Restart:
             if (content["format"], content["version"]) != (KIND, store.FORMAT_VERSION):
                 raise ValueError
             other = [name for name, digest in self.identity.items() if content["identity"][name] != digest]
+        except FileNotFoundError:
+            return None
         except Exception:  # torch.load raises many kinds for a bad file
             other = ["damaged"]
         if other:
@@ -116,4 +118,4 @@ class Restart:
 
     def _say(self, what: str) -> None:
         with contextlib.suppress(OSError):  # whoever read our words may have been killed too
-            print(f"train {self.name}: {what}", file=sys.stderr, flush=True)
+            print(f"{self.name}: {what}", file=sys.stderr, flush=True)

@@ -1,3 +1,4 @@
+import fcntl
 import sys
 from pathlib import Path
 
@@ -29,6 +30,7 @@ except BadInput as error:
 
 SHARED = str(Path(CONFIG.results, "shared"))
 GPUS = PLAN.gpus()
+HELD = []  # locks, until this process ends
 
 
 wildcard_constraints:
@@ -102,6 +104,22 @@ def source_inputs():
         "color": lambda wildcards: f"{RUN}/data/color.csv" if PLAN.aligned(getattr(wildcards, "round", "")) else [],
         "statistics": f"{RUN}/data/source_statistics.h5" if CONFIG.training.class_balance else [],
     }
+
+
+def hold_run():
+    """The open lock of the run's folder; the kernel takes it back when this process ends, however it ends."""
+    lock = Path(RUN, ".lock")
+    lock.parent.mkdir(parents=True, exist_ok=True)
+    held = lock.open("w")
+    try:
+        fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        bad_input(f"{RUN}: another Snakemake is at work in this folder; wait for it, or give another `run`")
+    return held
+
+
+onstart:
+    HELD.append(hold_run())
 
 
 onsuccess:

@@ -1,6 +1,5 @@
 """Trains a model on labelled source images, and on target images with pseudo-labels if given (Sect. III-A, Train)."""
 
-from functools import partial
 from pathlib import Path
 
 import pandas as pd
@@ -136,5 +135,8 @@ def _class_balance(settings: Train, statistics: Path | None, labelled: batches.L
         pixels, ids, classes = file["class_pixels"][:], store.image_ids(file), file.classes
     if classes != settings.source.classes or ids != labelled.rows["image_id"].tolist() or not pixels.any():
         raise BadInput(f"{statistics}: other images or classes than --source, or no labels; give the file of this run")
-    pick = partial(schedules.balanced, pixels, settings.balance_temperature)
-    return {"pick_source": lambda position, count, seed: pick(position, seed)}
+
+    def pick(position: int, count: int, seed: int) -> int:
+        return schedules.balanced(position, pixels, settings.balance_temperature, seed)
+
+    return {"pick_source": pick}
