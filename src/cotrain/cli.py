@@ -68,7 +68,8 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         given = vars(parser.parse_args(arguments))
         values = _values(given.pop("stage"), run, given)
-        with _all_or_none([p for n, paths in _paths(values).items() if n in OUTPUTS for p in paths]):
+        results = OUTPUTS - {"restart"}  # the last good state outlives a training that diverges
+        with _all_or_none([p for n, paths in _paths(values).items() if n in results for p in paths]):
             run(**values)
     except BadInput as error:
         print("\n".join(f"error: {line}" for line in str(error).splitlines()), file=sys.stderr)

@@ -17,6 +17,7 @@ from cotrain.manifest import manifest
 
 LISTS_IMAGES = ("index", "draw")  # stages whose tables name images that are read by whoever reads the table
 NOT_FILES = (None, "bundled", "imagenet")  # what encoder weights may be beside a file
+BINARY = (".h5", ".pt")  # nobody edits these by hand, as tables may be
 END = ".provenance.json"
 
 
@@ -67,7 +68,7 @@ def provenance(stage: str, settings: dict, inputs: dict[str, list[Path]]) -> dic
 
 def _entry(role: str, path: Path, settings: dict) -> dict[str, str]:
     entry = {"path": str(path), "sha256": digest(role, path, settings)}
-    if role != "root" and (made := kept(path)) and made["sha256"] != entry["sha256"]:
+    if path.suffix in BINARY and (made := kept(path)) and made["sha256"] != entry["sha256"]:
         own = f"to use it as it is, delete {sidecar(path)}"
         raise BadInput(f"{path}: damaged, or changed after it was made; delete it and run its stage again, or {own}")
     return entry | {"listed": images} if (images := listed(path)) else entry

@@ -139,6 +139,7 @@ def _workplace(path: Path) -> Iterator[Path]:
     with contextlib.ExitStack() as stack:
         while True:
             folder = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
+            stack.callback(shutil.rmtree, folder, ignore_errors=True)  # before, as SIGTERM may come any moment
             folder.mkdir()
             try:
                 stack.enter_context(_locked(folder))
@@ -148,7 +149,6 @@ def _workplace(path: Path) -> Iterator[Path]:
                 if error.errno not in NO_LOCKS:
                     raise
             break
-        stack.callback(shutil.rmtree, folder, ignore_errors=True)
         yield folder
 
 

@@ -11,5 +11,5 @@ def run(folder: Path) -> None:
     lineage.check_folder(folder)
     count, faults = lineage.faults(folder)
     if faults:
-        raise BadInput("\n".join(faults))
+        raise BadInput(*faults)
     print(f"OK: {count} files")
