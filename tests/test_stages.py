@@ -595,7 +595,7 @@ def test_explain_prints_what_made_a_file(capsys, cotrain, index, tmp_path):
     from cotrain.cli import main
 
     cotrain("draw", {"count": 2, "seed": 5}, index=index, out=tmp_path / "candidates.csv")
-    assert main(["explain", str(tmp_path / "candidates.csv")]) == 0
+    assert main(["explain", "--json", str(tmp_path / "candidates.csv")]) == 0
     check_provenance(json.loads(capsys.readouterr().out), "draw", {"index": [index]}, {"count": 2, "seed": 5})
     assert main(["explain", str(tmp_path / "nothing.csv")]) == 2
     assert capsys.readouterr().err.startswith(f"error: {tmp_path / 'nothing.csv'}: no such file")

@@ -136,5 +136,5 @@ def _class_balance(settings: Train, statistics: Path | None, labelled: batches.L
         pixels, ids, classes = file["class_pixels"][:], store.image_ids(file), file.classes
     if classes != settings.source.classes or ids != labelled.rows["image_id"].tolist() or not pixels.any():
         raise BadInput(f"{statistics}: other images or classes than --source, or no labels; give the file of this run")
-    pick = partial(schedules.balanced, pixels, settings.balance_temperature)
-    return {"pick_source": lambda position, count, seed: pick(position, seed)}
+    pick = partial(schedules.balanced, class_pixels=pixels, temperature=settings.balance_temperature)
+    return {"pick_source": lambda position, count, seed: pick(position, seed=seed)}
