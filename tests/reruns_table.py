@@ -44,7 +44,7 @@ OTHERS = {
     "model.architecture": "Unet",
     "model.encoder": "resnet18",
     "model.weights": None,
-    "model.options": {"decoder_dropout": 0.1},
+    "model.options": {"FPN": {"decoder_dropout": 0.1}},
     "training.source.epochs": 1,
     "training.cycle.epochs": 1,
     "training.final.epochs": 1,

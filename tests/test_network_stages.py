@@ -7,7 +7,7 @@ import torch
 from conftest import VOID, save, write_index, write_thresholds
 from PIL import Image
 
-from cotrain import models, store, toycity
+from cotrain import models, schedules, store, toycity
 from cotrain.settings import Model
 
 CLASSES = tuple(toycity.CLASSES)
@@ -122,6 +122,23 @@ def test_training_lowers_the_loss_and_repeats_to_the_byte(cotrain, scenes, tmp_p
 def _equal(a, b) -> bool:
     first, second = models.read(a)["state"], models.read(b)["state"]
     return all(torch.equal(first[name], second[name]) for name in first)
+
+
+def test_class_balance_picks_images_by_the_counts_of_the_statistics(cotrain, scenes, tmp_path, monkeypatch):
+    index, _, labels = scenes
+    statistics = tmp_path / "statistics.h5"
+    assert cotrain("statistics", {"labels": LABELS, "size": SIZE}, source=index, out=statistics).code == 0
+    counts, picked, balanced = [np.bincount(x.ravel(), minlength=256) for x in labels.values()], [], schedules.balanced
+
+    def spy(position, class_pixels, temperature, seed):
+        assert class_pixels.tolist() == [c[: len(CLASSES)].tolist() for c in counts] and temperature == 0.01
+        picked.append(position)
+        return balanced(position, class_pixels, temperature, seed)
+
+    monkeypatch.setattr(schedules, "balanced", spy)
+    settings = TRAIN | {"balance_temperature": 0.01}
+    assert cotrain("train", settings, source=index, statistics=statistics, out=tmp_path / "model.pt").code == 0
+    assert sorted(picked) == list(range(TRAIN["course"]["steps"] * TRAIN["batch"]))
 
 
 def test_fine_tuning_reads_pseudolabels_and_not_the_targets_own_labels(cotrain, scenes, model, tmp_path):

@@ -108,7 +108,7 @@ def kept(path: Path) -> dict[str, Any] | None:
         found = json.loads(sidecar(path).read_text(encoding="utf-8"))
         whole = {"stage", "settings", "inputs"} <= found["provenance"].keys() and isinstance(found["sha256"], str)
         _ = [entry["path"] + entry["sha256"] for _, entry in entries(found["provenance"])]
-    except (OSError, ValueError, TypeError, AttributeError, KeyError):
+    except (OSError, ValueError, TypeError, AttributeError, KeyError, RecursionError):
         return None
     return found if whole else None
 

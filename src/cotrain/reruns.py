@@ -196,7 +196,7 @@ def _time(path: Path) -> int:
 def _json(path: Path) -> dict | None:
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         return None
     return content if isinstance(content, dict) else None
 
