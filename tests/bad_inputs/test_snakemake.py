@@ -18,17 +18,7 @@ NAMES = {"shell": HOSTILE, "line break": "a\nb; touch pwned", "braces": "{a} {in
 def snakemake(folder: Path, config: str | dict, *wanted: str) -> subprocess.CompletedProcess:
     """Snakemake in `folder` with an overlay of config.yaml."""
     (folder / "overlay.yaml").write_text(config if isinstance(config, str) else yaml.safe_dump(config))
-    command = [
-        sys.executable,
-        "-m",
-        "snakemake",
-        "--snakefile",
-        PROJECT / "Snakefile",
-        "--cores",
-        "1",
-        "--quiet",
-        "all",
-    ]
+    command = [sys.executable, "-m", "snakemake", "--snakefile", PROJECT / "Snakefile", "--cores", "1"]
     command += [*wanted, "--configfile", PROJECT / "config.yaml", "overlay.yaml"]
     return subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=900, check=False)
 
@@ -78,7 +68,7 @@ LAUGHS = "model:\n  options:\n    a0: &a0 [ha, ha, ha, ha, ha, ha, ha, ha, ha]\n
 @pytest.mark.parametrize(
     ("text", "code", "words"),
     [
-        ("seed: 1\nseed: 2\n", 2, "error: overlay.yaml: not YAML (key 'seed' occurs twice)"),
+        ("seed: 1\nseed: 2\n", 2, "overlay.yaml: not YAML (key 'seed' occurs twice); mend it"),
         (LAUGHS, 2, "error: config: more than 200,000 values"),
         ("seed: !!python/object/apply:pathlib.Path.touch [pwned]\n", 1, "not valid JSON or YAML"),
         ("seed:\n\t1\n", 1, "not valid JSON or YAML"),
