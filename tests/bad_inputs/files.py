@@ -202,10 +202,10 @@ def exchange(box) -> list[str]:
     return box.command("exchange", {"count": 1}, **files, out=[box / "1.csv", box / "2.csv"])
 
 
-@case("selected.csv: damaged, or changed after it was made", "delete")
-def table_edited_by_hand_without_saying_so(box):
-    with box.selected.open("a") as file:
-        file.write("town/c,0.9,mine\n")
+@case("labels.h5: damaged, or changed after it was made", "delete")
+def labels_edited_without_saying_so(box):
+    with h5py.File(box.pseudolabels, "r+") as file:
+        file["confidence"][0] = 0.5
     return box.fuse()
 
 
