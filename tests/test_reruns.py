@@ -133,7 +133,7 @@ def test_more_cotraining_adds_cycles_and_makes_again_what_comes_after_them(edite
     assert {log.rpartition("/")[0] for log in rounds} == {"cotrain/03", "cotrain/03/1", "cotrain/03/2", "final"}
     assert ("train_final", "final/train") in names and ("train_source", "source/train") not in names
     assert [log for rule, log in names if rule == "evaluate"] == [
-        f"{round}/evaluate" for round in ("cotrain/03/1", "cotrain/03/2", "final")
+        f"{round}/evaluate" for round in ("cotrain/03/1", "cotrain/03/2", "cotrain/03/both", "final")
     ]
 
 
