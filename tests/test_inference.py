@@ -8,6 +8,7 @@ from conftest import CLASSES, MADE_BY, VOID, save, write_index
 from PIL import Image
 
 from cotrain import inference, prior, store
+from cotrain.provenance import sidecar
 from cotrain.settings import Infer, Patches
 
 SIZE = (12, 20)
@@ -385,6 +386,7 @@ def test_infer_refuses_statistics_without_a_prior_or_with_another(
     assert f"{statistics}: its prior is of other classes or size (3 classes at 32×48)" in message
     with h5py.File(statistics, "a") as file:
         del file["prior"]
+    sidecar(statistics).unlink()
     message = refused("infer", settings, **paths, statistics=statistics, out=tmp_path / "p.h5")
     assert f"{statistics}: it has no prior; run statistics with its setting `prior`" in message
 

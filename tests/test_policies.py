@@ -9,6 +9,7 @@ import pandas as pd
 import pytest
 from conftest import VOID, histogram_of, read_pseudolabels, write_predictions
 
+from cotrain.provenance import sidecar
 from cotrain.pseudolabels import POLICIES, SCALE, confidence_of
 
 SEEDS = range(20)
@@ -251,6 +252,7 @@ def predictions(path, p: np.ndarray, keep: int):
     with h5py.File(path, "a") as file:
         del file["label"], file["confidence"]
         file["label"], file["confidence"] = labels, confidences
+    sidecar(path).unlink()
     return path
 
 
