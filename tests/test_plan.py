@@ -294,6 +294,9 @@ def test_courses_and_mixture_of_each_training():
         "final": (13, 0.75, None),  # MixBatch, and no ClassMix
         "upper_bound": (13, 0.75, None),
     }
+    with_collage = plan_of({"final": {"collage_share": 0.2}})
+    assert told(with_collage, "train", "final")["collage_share"] == 0.2
+    assert with_collage.thresholds("final") == ["final/thresholds.csv"]
     for round, values in expected.items():
         found = told(plan, "train", round)
         assert (found["course"]["steps"], found.get("target_share"), found.get("collage_share")) == values, round

@@ -181,6 +181,7 @@ class CoTraining(Strict):
 class Final(Strict):
     labels_from: Literal["1", "2", "ensemble"] = Field("1", description="w")
     ensemble: Literal["mean", "max"] = "mean"
+    collage_share: Share | None = Field(None, description="p_CM of the last training; null: no collage")
 
 
 class Config(Strict):

@@ -230,11 +230,16 @@ class Plan:
     def _mixed(self, round: str) -> dict:
         """Settings of how target images are mixed and cropped by their pseudo-labels."""
         mix, mixed = self.config.mix, {}
-        if round.startswith((SELFTRAIN, COTRAIN)) and mix.collage_share is not None:
-            mixed["collage_share"] = mix.collage_share
+        if (share := self._collage_share(round)) is not None:
+            mixed["collage_share"] = share
         if round.startswith((SELFTRAIN, MIXBATCH, COTRAIN)) and mix.rare_crops:
             mixed |= {"rare_crops": mix.rare_crops, "rare_share": mix.rare_share}
         return mixed
+
+    def _collage_share(self, round: str) -> float | None:
+        if round == FINAL:
+            return self.config.final and self.config.final.collage_share
+        return self.config.mix.collage_share if round.startswith((SELFTRAIN, COTRAIN)) else None
 
     def _start(self, round: str) -> str:
         if round.startswith(COTRAIN):

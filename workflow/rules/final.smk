@@ -9,6 +9,7 @@ rule train_final:
                 initial=f"{RUN}/source/model.pt",
                 target=f"{RUN}/data/target.csv",
                 labels=f"{RUN}/final/pseudolabels.h5",
+                thresholds=of_run(PLAN.thresholds("final")),
             )
         ),
     output:
@@ -26,4 +27,4 @@ rule train_final:
     shell:
         "cotrain train --init {input.initial:q} --source {input.source:q} --color {input.color:q}"
         " --statistics {input.statistics:q} --target {input.target:q} --pseudolabels {input.labels:q}"
-        " --out {output:q} --restart {params.restart:q} --settings {params.settings:q} 2>&1 | tee {log:q}"
+        " --thresholds {input.thresholds:q} --out {output:q} --restart {params.restart:q} --settings {params.settings:q} 2>&1 | tee {log:q}"
