@@ -278,16 +278,9 @@ class Plan:
         dataset = self.dataset(name)
         if dataset.generator:
             return self.scenes(self.domains[name].split)
-        root = self.config.data.root or os.environ.get("COTRAIN_DATA")
-        if root is None:
-            raise BadInput(
-                f"config: data.root: not set, and {dataset.name} is on your disk; set it, or the environment variable "
-                "COTRAIN_DATA, to the folder of your datasets"
-            )
         for part in self.parts(name).values():
-            if not (folder := Path(root) / part.dataset.root).is_dir():
-                raise BadInput(f"{folder}: no such folder; set data.root or COTRAIN_DATA to the folder that has it")
-        return str(Path(root) / dataset.root)
+            folder_of(part.dataset, self.config.data.root)
+        return str(folder_of(dataset, self.config.data.root))
 
     def scenes(self, split: str) -> str:
         """Folder of the toycity scenes of a split; shared by all runs that use the same scenes."""
@@ -299,10 +292,7 @@ class Plan:
         return str(Path(self.config.results, "shared", "toycity", name))
 
     def _labels(self, name: str) -> dict:
-        codings = {
-            part: {"encoding": one.dataset.encoding, "values": label_values(one.dataset, self.labelset)}
-            for part, one in self.parts(name).items()
-        }
+        codings = {part: labels_of(one, self.labelset) for part, one in self.parts(name).items()}
         return {"classes": self.classes} | codings.get("", {"join": codings})
 
     def layout(self, table: str) -> dict:
@@ -493,6 +483,25 @@ class Plan:
         rounds = [SOURCE_ONLY, self.selftrain_rounds[-1]]
         rounds += [self.pair] if self.config.cotrain.cycles else []
         return rounds + ([FINAL] if self.config.final else [])
+
+
+def labels_of(part: Part, labelset: LabelSet) -> dict:
+    """How the labels of a dataset are coded, as classes of a label set."""
+    return {"encoding": part.dataset.encoding, "values": label_values(part.dataset, labelset)}
+
+
+def folder_of(dataset: Dataset, root: str | None) -> Path:
+    """Folder of a dataset on disk; `root` is that of all datasets, None for the environment's."""
+    root = root or os.environ.get("COTRAIN_DATA")
+    if root is None:
+        raise BadInput(
+            f"config: data.root: not set, and {dataset.name} is on your disk; set it, or the environment variable "
+            "COTRAIN_DATA, to the folder of your datasets"
+        )
+    folder = Path(root) / dataset.root
+    if not folder.is_dir():
+        raise BadInput(f"{folder}: no such folder; set data.root or COTRAIN_DATA to the folder that has it")
+    return folder
 
 
 class _Traced:
