@@ -55,20 +55,18 @@ def contact_sheet(path: Path, rows: dict[str, list[np.ndarray]], colors: dict[st
     """Titled groups of small pictures (H, W, 3) uint8, of any widths, with a legend of classes."""
     rows = {title: pictures for title, pictures in rows.items() if pictures}
     columns = max([1, *(min(6, len(pictures)) for pictures in rows.values())])
-    lines = [
-        (title, pictures[i : i + columns]) for title, pictures in rows.items() for i in range(0, len(pictures), columns)
-    ]
+    lines = []
+    for title, pictures in rows.items():
+        starts = range(0, len(pictures), columns)
+        lines += [(title if i == 0 else "", pictures[i : i + columns]) for i in starts]
     shape = (2.6 * columns, 1.6 * len(lines) + 0.3 * -(-len(colors) // 10) + 0.6)
     figure, axes = plt.subplots(max(1, len(lines)), columns, figsize=shape, squeeze=False, layout="constrained")
     for axis in axes.flat:
         axis.axis("off")
-    titled = set()
     for line, (title, pictures) in zip(axes, lines, strict=False):
         for axis, picture in zip(line, pictures, strict=False):
             axis.imshow(picture, interpolation="nearest")
-        if title not in titled:
-            line[0].set_title(title, fontsize=9, loc="left")
-        titled.add(title)
+        line[0].set_title(title, fontsize=9, loc="left")
     patches = [Patch(color=np.array(color) / 255, label=name) for name, color in colors.items()]
     if patches:
         place = {"loc": "outside lower center", "ncols": min(columns * 2, len(patches))}
