@@ -125,7 +125,8 @@ def test_label_ids_and_train_ids_of_a_real_pair_are_the_same_classes(tmp_path):
         (row,) = rows_of(plan)
         coding = Coding(values=label_values(load_dataset(WORKFLOW, name), known))
         found.append(datasets.read_label(row["label"], coding))
-    assert np.array_equal(*found) and (found[0] != VOID).mean() > 0.8
+    assert (found[0] == found[1]).mean() > 0.998  # the two files of this sample were made small each on its own
+    assert (found[0] != VOID).mean() > 0.8
 
 
 def rows_of(plan) -> list[dict]:
@@ -425,6 +426,7 @@ def test_check_names_what_is_wrong_and_what_is_twice(check, tmp_path):
         [tmp_path / path.format(name) for name in shipped.names] for path in (shipped.image, shipped.label)
     )
     save(tmp_path / shipped.image.format("ulm/extra"), np.zeros((24, 48, 3), np.uint8))
+    (tmp_path / shipped.label.format("ulm/extra")).parent.mkdir()
     shutil.copy(images[0], tmp_path / shipped.image.format("ulm/twice"))
     grey(tmp_path / shipped.label.format("ulm/twice"), np.full((20, 48), 7))
     grey(tmp_path / shipped.label.format("ulm/alone"), np.full((24, 48), 7))
@@ -450,8 +452,8 @@ def test_check_of_a_config_reads_every_part_and_compares_them(check, tmp_path):
     build(tmp_path, SHIPPED["synthia"])
     build(tmp_path, SHIPPED["cityscapes"], seed=1)
     source = tmp_path / SHIPPED["synthia"].image.format("0000000")
-    shutil.copy(source, tmp_path / SHIPPED["cityscapes"].image.format("ulm/same"))
-    grey(tmp_path / SHIPPED["cityscapes"].label.format("ulm/same"), np.full((24, 48), 7))
+    shutil.copy(source, tmp_path / SHIPPED["cityscapes"].image.format("lindau/same"))
+    grey(tmp_path / SHIPPED["cityscapes"].label.format("lindau/same"), np.full((24, 48), 7))
     city = {"dataset": "cityscapes", "split": "val"}
     data = {"root": str(tmp_path), "labelset": "cityscapes19", "source": {"dataset": "synthia", "split": ""}}
     data |= {"target": city | {"truth": False}, "validation": city}
@@ -462,7 +464,7 @@ def test_check_of_a_config_reads_every_part_and_compares_them(check, tmp_path):
     assert f"source synthia: 3 images, 3 labels, in {tmp_path}/RAND_CITYSCAPES" in lines
     assert "  it has no labels of: terrain, truck, train" in lines
     assert f"target cityscapes: 4 images, no labels, in {tmp_path}/cityscapes" in lines
-    assert "the same image in source synthia and target cityscapes: 1 (0000000 = ulm/same)" in lines
+    assert "the same image in source synthia and target cityscapes: 1 (0000000 = lindau/same)" in lines
     assert any(line.startswith("the same image in target cityscapes and validation cityscapes: 4 (") for line in lines)
 
 
@@ -495,3 +497,39 @@ def test_check_answers_bad_input_in_one_line(arguments, message, check, tmp_path
     root = [] if arguments[0] in ("config.yaml",) else ["--root", tmp_path]
     result = check(*arguments, *root)
     assert result.code == 2 and re.fullmatch(f"error: .*{message}.*\n", result.err)
+
+
+# ---- the documentation's example --------------------------------------------------------------------------------
+
+
+def test_own_dataset_of_the_documentation_works(cotrain, check, tmp_path, monkeypatch):
+    text = (PROJECT / "docs/datasets.md").read_text()
+    blocks = re.findall(r"```yaml\n(# (my/\w+\.yaml).*?)```", text, re.DOTALL)
+    assert len(blocks) == 5
+    (tmp_path / "my").mkdir()
+    for content, name in blocks:
+        (tmp_path / name).write_text(content)
+    (tmp_path / "workflow").symlink_to(WORKFLOW)
+    shutil.copy(PROJECT / "config.yaml", tmp_path)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("COTRAIN_DATA", str(tmp_path / "data"))
+
+    streets = {0x804080: "drivable", 0xF423E8: "walkable", 0x000046: "vehicle", 0x00008E: "vehicle", 0: None}
+    paths = ("streets/{}/photos/%s.jpg", "streets/{}/masks/%s_mask.png")
+    for split, seed in (("train", 0), ("val", 1)):
+        image, label = (path.format(split) % "{}" for path in paths)
+        build(tmp_path / "data", Shipped("", image, label, color, streets), seed)
+    simulated = {1: "drivable", 24: "drivable", 2: "walkable", 14: "vehicle", 15: "vehicle", 3: None}
+    build(tmp_path / "data", Shipped("", "simulated/camera/{}.png", "simulated/classes/{}.png", red, simulated))
+    red(tmp_path / "data/simulated/classes/1.png", np.full((10, 20), 1))
+    (tmp_path / "data/simulated/good.txt").write_text("0\n1  \n")
+
+    result = check("my/config.yaml", "--sheet", "sheet.png")
+    assert result.code == 0, result.err
+    assert "source streets: 3 images, 3 labels" in result.out and "source simulated: 2 images" in result.out
+    config = yaml.safe_load(Path("my/config.yaml").read_text())["data"]
+    plan = plan_for(tmp_path / "data", "my/both.yaml", "", config["labelset"])
+    scores = through(cotrain, plan, tmp_path)
+    ids = store.read_table(tmp_path / "source.csv", "index")["image_id"].tolist()
+    assert sorted(ids) == ["simulated/0", "streets/0", "streets/1", "streets/2"]
+    assert scores["classes"] == ["drivable", "walkable", "vehicle"] and sum(map(sum, scores["confusion"])) > 0
