@@ -37,7 +37,7 @@ def run(
     torch.manual_seed(settings.seed)
     device = models.device_of(settings.device)
     model = (models.load(init, classes) if init else models.build(settings.model, classes)).to(device)
-    labelled = batches.LabelledImages(source, settings.source.values, settings.source_size, color)
+    labelled = batches.LabelledImages(source, settings.source, settings.source_size, color)
     unlabelled = _target_images(settings, target, pseudolabels)
     steps = _steps(settings, labelled, unlabelled)
     optimizer = training.make_optimizer(model, settings.optimizer, settings.course.learning_rate)
@@ -86,7 +86,7 @@ def _target_images(settings: Train, target: Path | None, pseudolabels: Path | No
         return batches.PseudolabelledImages(pseudolabels, target)
     if not (settings.target and settings.target_size):
         raise BadInput("--target without --pseudolabels needs settings.target and settings.target_size")
-    return batches.LabelledImages(target, settings.target.values, settings.target_size)
+    return batches.LabelledImages(target, settings.target, settings.target_size)
 
 
 def _steps(settings: Train, labelled: batches.Images, unlabelled: batches.Images | None) -> int:
