@@ -28,11 +28,13 @@ from cotrain import datasets, models, plan, store
 from cotrain import settings as stages
 from cotrain.config import LabelSet, read_yaml
 from cotrain.errors import BadInput
+from cotrain.settings import Coding
 
 COUNTS: Counter[str] = Counter()
 REFUSED: Counter[str] = Counter()
 FOLDER = Path(tempfile.mkdtemp(prefix="cotrain-fuzz-"))
 SIZE = (12, 16)
+CODING = Coding(values={0: 0, 1: 1, 2: 2})
 
 
 @contextlib.contextmanager
@@ -123,10 +125,10 @@ def read_hdf5(path: Path) -> None:
 
 
 def read_images(path: Path) -> None:
-    for read in (datasets.read_image, lambda p: datasets.read_label(p, {0: 0, 1: 1, 2: 2}, SIZE)):
+    for read in (datasets.read_image, lambda p: datasets.read_label(p, CODING, SIZE)):
         with contextlib.suppress(BadInput):
             read(path)
-    datasets._size(path, datasets.PHOTOGRAPHS)
+    datasets.size(path, datasets.PHOTOGRAPHS)
 
 
 READERS: dict[str, Callable[[Path], object]] = {

@@ -3,11 +3,11 @@
 import numpy as np
 import pytest
 import torch
-from conftest import VOID, random_maps, write_index, write_pseudolabels
+from conftest import CLASSES, VOID, random_maps, write_index, write_pseudolabels
 
 from cotrain import batches, color, store
 from cotrain.errors import BadInput
-from cotrain.settings import Augmentation
+from cotrain.settings import Augmentation, Labels
 
 SIZE = (16, 24)
 THRESHOLDS = np.array([0.9, 0.5, 0.7])
@@ -382,7 +382,7 @@ def test_pseudolabels_of_another_target_set_are_refused(pseudolabelled, tmp_path
 def test_labelled_images_are_read_at_the_working_size_and_mapped_to_classes(tmp_path):
     raw = np.array([[7, 9], [9, 0]], np.uint8).repeat(32, axis=0).repeat(48, axis=1)
     index = write_index(tmp_path / "source.csv", {"a": pixels(0, (64, 96))}, {"a": raw})
-    image, label = batches.LabelledImages(index, {7: 1, 9: 0, 0: VOID}, SIZE).load(0)
+    image, label = batches.LabelledImages(index, Labels(classes=CLASSES, values={7: 1, 9: 0, 0: VOID}), SIZE).load(0)
     assert image.shape == (*SIZE, 3) and label.shape == SIZE
     assert [label[0, 0], label[0, -1], label[-1, 0], label[-1, -1]] == [1, 0, 0, VOID]
 
@@ -397,7 +397,7 @@ def test_labelled_images_take_the_colours_of_their_own_row(tmp_path):
         names = list(store.TABLES["color"])
         rows.append({"image_id": i, "target_id": "t"} | dict(zip(names[2:], moments, strict=True)))
     store.write_table(tmp_path / "color.csv", "color", rows, {})
-    aligned = batches.LabelledImages(index, {0: 0}, SIZE, tmp_path / "color.csv")
+    aligned = batches.LabelledImages(index, Labels(classes=CLASSES, values={0: 0}), SIZE, tmp_path / "color.csv")
     for n, i in enumerate("ab"):
         np.testing.assert_allclose(color.lab_statistics(aligned.load(n)[0]), target, atol=0.7, err_msg=i)
 
@@ -405,4 +405,4 @@ def test_labelled_images_take_the_colours_of_their_own_row(tmp_path):
 def test_source_images_without_labels_are_refused(tmp_path):
     index = write_index(tmp_path / "source.csv", {"a": pixels(0)})
     with pytest.raises(BadInput, match=r"source\.csv: it lists images without labels"):
-        batches.LabelledImages(index, {0: 0}, SIZE)
+        batches.LabelledImages(index, Labels(classes=CLASSES, values={0: 0}), SIZE)

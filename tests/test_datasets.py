@@ -8,9 +8,9 @@ from conftest import PROJECT, SHARED_DATA, VOID, random_maps, save
 from PIL import Image
 
 from cotrain import datasets
-from cotrain.config import label_values, load_dataset, load_labelset
+from cotrain.config import LabelSet, label_values, load_dataset, load_datasets, load_labelset, parts
 from cotrain.errors import BadInput
-from cotrain.settings import Dataset, Index
+from cotrain.settings import Coding, Dataset, Index
 
 WORKFLOW = PROJECT / "workflow"
 PATTERNS = Index(images="images/{id}.png", labels="labels/{id}.png")
@@ -192,7 +192,7 @@ def test_mask_is_true_where_it_is_not_zero(tmp_path):
 def test_label_values_are_mapped_pixel_by_pixel(tmp_path, seed):
     values = {7: 0, 200: 2, 3: 1, 0: VOID, 255: VOID}
     raw = np.random.default_rng(seed).choice(list(values), (5, 8)).astype(np.uint8)
-    found = datasets.read_label(save(tmp_path / "l.png", raw), values)
+    found = datasets.read_label(save(tmp_path / "l.png", raw), Coding(values=values))
     assert found.dtype == np.uint8
     assert all(found[place] == values[int(raw[place])] for place in np.ndindex(raw.shape))
 
@@ -200,13 +200,13 @@ def test_label_values_are_mapped_pixel_by_pixel(tmp_path, seed):
 def test_unknown_label_value_is_named_with_the_file(tmp_path):
     raw = np.array([[0, 1], [1, 9]], np.uint8)
     with pytest.raises(BadInput, match=r"l\.png: label value 9 is unknown; add it to `values`"):
-        datasets.read_label(save(tmp_path / "l.png", raw), {0: 0, 1: 1})
+        datasets.read_label(save(tmp_path / "l.png", raw), Coding(values={0: 0, 1: 1}))
 
 
 def test_label_is_resized_by_its_nearest_pixels(tmp_path):
     raw = random_maps(0, 1, 12, 18, classes=3)[0][0]
     values = {0: 0, 1: 1, 2: 2, 255: VOID}
-    found = datasets.read_label(save(tmp_path / "l.png", raw), values, (4, 6))
+    found = datasets.read_label(save(tmp_path / "l.png", raw), Coding(values=values), (4, 6))
     assert np.array_equal(found, raw[1::3, 1::3])  # the middle of each 3 × 3 block
 
 
@@ -214,15 +214,18 @@ def test_label_of_sixteen_bits_is_read(tmp_path):
     raw = np.array([[7001, 7001, 26], [26, 0, 0]], np.uint16)
     path = save(tmp_path / "l.png", raw)
     values = {7001: 1, 26: 0, 0: VOID}
-    assert datasets.read_label(path, values).tolist() == [[1, 1, 0], [0, VOID, VOID]]
-    assert datasets.read_label(path, values, (4, 6))[::2, ::2].tolist() == [[1, 1, 0], [0, VOID, VOID]]
+    assert datasets.read_label(path, Coding(values=values)).tolist() == [[1, 1, 0], [0, VOID, VOID]]
+    assert datasets.read_label(path, Coding(values=values), (4, 6))[::2, ::2].tolist() == [[1, 1, 0], [0, VOID, VOID]]
 
 
 def test_label_with_a_palette_is_read_by_its_indices(tmp_path):
     image = Image.fromarray(np.array([[0, 1], [2, 255]], np.uint8))
     image.putpalette([90, 80, 70] * 256)  # turns it into an image with a palette
     image.save(tmp_path / "l.png")
-    assert datasets.read_label(tmp_path / "l.png", {0: 2, 1: 1, 2: 0, 255: VOID}).tolist() == [[2, 1], [0, VOID]]
+    assert datasets.read_label(tmp_path / "l.png", Coding(values={0: 2, 1: 1, 2: 0, 255: VOID})).tolist() == [
+        [2, 1],
+        [0, VOID],
+    ]
 
 
 @pytest.mark.parametrize("mode", ["RGB", "RGBA", "LA", "F"])
@@ -230,19 +233,19 @@ def test_label_of_colours_is_refused(tmp_path, mode):
     path = tmp_path / "l.tif"
     Image.fromarray(np.zeros((4, 6), np.uint8)).convert(mode).save(path)
     with pytest.raises(BadInput, match=r"l\.tif: pixels of mode \S+, expected one channel of ids"):
-        datasets.read_label(path, {0: 0})
+        datasets.read_label(path, Coding(values={0: 0}))
 
 
 def test_truncated_label_is_named(tmp_path):
     path = save(tmp_path / "l.png", noise()[..., 0])
     path.write_bytes(path.read_bytes()[:-500])
     with pytest.raises(BadInput, match=r"l\.png: damaged image"):
-        datasets.read_label(path, dict.fromkeys(range(256), 0))
+        datasets.read_label(path, Coding(values=dict.fromkeys(range(256), 0)))
 
 
 # ---- label values and label sets --------------------------------------------------------------------------------
 
-CLASSES = ("road", "car", "sky")
+STREETS = LabelSet(name="streets", classes=dict.fromkeys(("road", "car", "sky"), (0, 0, 0)))
 
 
 def dataset(values: dict[int, str], **classes: dict[str, str]) -> Dataset:
@@ -251,36 +254,36 @@ def dataset(values: dict[int, str], **classes: dict[str, str]) -> Dataset:
 
 def test_values_are_matched_by_equal_names_if_the_label_set_is_not_listed():
     values = {0: "sky", 4: "road", 9: "unlabelled"}
-    assert label_values(dataset(values), "streets", CLASSES) == {0: 2, 4: 0, 9: VOID}
+    assert label_values(dataset(values), STREETS) == {0: 2, 4: 0, 9: VOID}
 
 
 def test_listed_label_set_maps_several_values_to_a_class_and_the_rest_to_void():
     values = {0: "sky", 1: "lorry", 2: "van", 3: "car"}
     own = dataset(values, streets={"lorry": "car", "van": "car", "sky": "sky"}, other={"sky": "sky"})
-    assert label_values(own, "streets", CLASSES) == {0: 2, 1: 1, 2: 1, 3: VOID}
+    assert label_values(own, STREETS) == {0: 2, 1: 1, 2: 1, 3: VOID}
 
 
 def test_two_values_of_one_name_are_one_class():
-    assert label_values(dataset({0: "road", 5: "road"}), "streets", CLASSES) == {0: 0, 5: 0}
+    assert label_values(dataset({0: "road", 5: "road"}), STREETS) == {0: 0, 5: 0}
 
 
 def test_name_that_no_value_has_is_an_error():
     own = dataset({0: "sky"}, streets={"roda": "road"})
     with pytest.raises(BadInput, match=r"dataset own: classes\.streets names roda, which is not among its values"):
-        label_values(own, "streets", CLASSES)
+        label_values(own, STREETS)
 
 
 def test_class_that_the_label_set_does_not_have_is_an_error():
     own = dataset({0: "sky"}, streets={"sky": "heaven"})
     with pytest.raises(BadInput, match=r"dataset own: classes\.streets maps to heaven, not a class of streets"):
-        label_values(own, "streets", CLASSES)
+        label_values(own, STREETS)
 
 
 def test_name_without_a_class_is_not_silently_void_if_the_label_set_is_not_listed():
     with pytest.raises(
         BadInput, match=r"dataset own: 'pancreas' is no class of label set streets; add classes\.streets"
     ):
-        label_values(dataset({0: "sky", 1: "pancreas"}), "streets", CLASSES)
+        label_values(dataset({0: "sky", 1: "pancreas"}), STREETS)
 
 
 # ---- the project's descriptions ---------------------------------------------------------------------------------
@@ -291,8 +294,8 @@ needs_data = pytest.mark.skipif(
 
 
 def values_of(name: str, labelset: str) -> tuple[dict[int, int], tuple[str, ...]]:
-    classes = tuple(load_labelset(WORKFLOW, labelset).classes)
-    return label_values(load_dataset(WORKFLOW, name), labelset, classes), classes
+    found = load_labelset(WORKFLOW, labelset)
+    return label_values(load_dataset(WORKFLOW, name), found), tuple(found.classes)
 
 
 def rows_of(name: str, split: str, limit: int) -> tuple[list[dict], int]:
@@ -320,7 +323,7 @@ def test_description_fits_the_real_folder(name, split, count, size, labelsets):
         values, classes = values_of(name, labelset)
         seen = set()
         for row in rows:
-            label = datasets.read_label(row["label"], values)
+            label = datasets.read_label(row["label"], Coding(values=values))
             seen |= set(np.unique(label).tolist())
             assert label.shape == (row["height"], row["width"])
             assert datasets.read_image(row["image"], (64, 96)).shape == (64, 96, 3)
@@ -335,7 +338,7 @@ def test_roads_lie_below_skies_in_the_real_folders():
         values, classes = values_of(name, "iddlite7")
         heights = {c: [] for c in (sky, road)}
         for row in rows_of(name, split, limit=8)[0]:
-            label = datasets.read_label(row["label"], values)
+            label = datasets.read_label(row["label"], Coding(values=values))
             for c, found in heights.items():
                 found += (np.nonzero(label == classes.index(c))[0] / len(label)).tolist()
         assert np.mean(heights[sky]) < 0.35 and np.mean(heights[road]) > 0.65
@@ -374,7 +377,10 @@ def test_description_of_toycity_fits_what_it_renders():
 @pytest.mark.parametrize("path", sorted((WORKFLOW / "datasets").glob("*.yaml")), ids=lambda path: path.stem)
 def test_every_description_is_valid_for_every_label_set_it_lists(path):
     description = load_dataset(WORKFLOW, path.stem)
-    assert description.name == path.stem and "{id}" in description.images
+    found = load_datasets(WORKFLOW, [path.stem])
+    assert description.name == path.stem
+    for part in parts(description, found).values():
+        assert "{id}" in part.dataset.images
     for labelset in description.classes:
         values, classes = values_of(path.stem, labelset)
-        assert set(values.values()) <= {*range(len(classes)), VOID} and set(values) == set(description.values)
+        assert set(values.values()) <= {*range(len(classes)), VOID} and set(values) == set(description.names)

@@ -564,7 +564,15 @@ def own_dataset(tmp_path, **changes) -> str:
 
 def test_dataset_of_ones_own_is_a_file(tmp_path):
     plan = plan_of({"data": {"root": "/d", "source": {"dataset": own_dataset(tmp_path)}}})
-    assert told(plan, "index", "source") == {"images": "{id}.png", "labels": "{id}_label.png", "limit": None}
+    assert told(plan, "index", "source") == {
+        "images": "{id}.png",
+        "labels": "{id}_label.png",
+        "encoding": "ids",
+        "list_file": None,
+        "aspect": None,
+        "mismatched": "refuse",
+        "limit": None,
+    }
     assert told(plan, "train", "source")["source"]["values"] == {"0": 0}
 
 

@@ -15,7 +15,7 @@ from torch.utils.data import Dataset
 from cotrain import color, datasets, pseudolabels, store, vision  # noqa: F401  (vision: before torchvision)
 from cotrain.errors import BadInput
 from cotrain.schedules import seed_of, shuffled
-from cotrain.settings import Augmentation
+from cotrain.settings import Augmentation, Labels
 
 Pair = tuple[np.ndarray, np.ndarray]  # image (H, W, 3) uint8, label (H, W) uint8
 
@@ -34,10 +34,10 @@ class Images(Protocol):
 class LabelledImages:
     """Images of an index table with their label images; aligned to target colours if a colour table is given."""
 
-    def __init__(self, index: Path, values: dict[int, int], size: tuple[int, int], colors: Path | None = None):
+    def __init__(self, index: Path, labels: Labels, size: tuple[int, int], colors: Path | None = None):
         self.rows = store.read_table(index, "index")
         datasets.check_labelled(self.rows, index)
-        self.values, self.size = values, size
+        self.labels, self.size = labels, size
         self.colors = None
         if colors:
             table = store.read_table(colors, "color")
@@ -48,10 +48,11 @@ class LabelledImages:
         return len(self.rows)
 
     def load(self, i: int) -> Pair:
-        image = datasets.read_image(self.rows["image"].iat[i], self.size)
+        row = self.rows.iloc[i]
+        image = datasets.read_image(row["image"], self.size)
         if self.colors is not None:
             image = color.align(image, self.colors[i, :6], self.colors[i, 6:])
-        return image, datasets.read_label(self.rows["label"].iat[i], self.values, self.size)
+        return image, datasets.read_label(row["label"], self.labels.coding(row["image_id"]), self.size)
 
 
 class PseudolabelledImages:

@@ -31,16 +31,17 @@ STAGES = {
     "measure": "measure coverage and accuracy of pseudo-labels",
     "summarize": "join all scores into one table",
     "plot": "draw the figures",
+    "check": "read a dataset, or all of a config, and tell what is wrong with it",
     "predict": "label your own images with a model",
     "explain": "print what made a file",
     "verify": "check the hashes of a run",
     "accept": "let a run count as made by the code of now",
 }
 OUTPUTS = {"out", "table", "text", "picture", "pictures"}
-KEPT = {"restart"}  # written as well, and of use after a fault
+KEPT = {"restart", "sheet"}  # written as well, and of use after a fault
 PREDICTED = (".png", "_overlay.jpg")  # endings of what `predict` writes of a photograph
-MAYBE_FOLDERS = {"root", "file", "folder"}  # the stage itself says what is wrong with them
-POSITIONAL = {("predict", "images"), ("explain", "file"), ("verify", "folder"), ("accept", "folder")}
+MAYBE_FOLDERS = {"root", "file", "folder", "what"}  # the stage itself says what is wrong with them
+POSITIONAL = {("check", "what"), ("predict", "images"), ("explain", "file"), ("verify", "folder"), ("accept", "folder")}
 
 
 class _Parser(argparse.ArgumentParser):
@@ -116,8 +117,8 @@ def _add_arguments(command: argparse.ArgumentParser, stage: str, run: typing.Cal
             options = {"nargs": "?"}  # a flag without a path is as good as no flag: rules pass what a job has
         flag = "--" + name.removesuffix("_files")
         text = "written" if name in OUTPUTS | KEPT else "read"
-        type_ = str if kind is str else Path
-        command.add_argument(flag, dest=name, type=type_, required=required, metavar="PATH", help=text, **options)
+        type_, meta = (str, "NAME") if kind is str else (Path, "PATH")
+        command.add_argument(flag, dest=name, type=type_, required=required, metavar=meta, help=text, **options)
 
 
 def _describe(kind: type[Strict]) -> str:

@@ -1,8 +1,9 @@
 """The person's config.yaml, typed and checked as a whole; defaults are the paper's (Gómez et al. 2022, Table I)."""
 
 import re
+from collections.abc import Iterable
 from pathlib import Path
-from typing import Annotated, Literal, Self
+from typing import Annotated, Literal, NamedTuple, Self
 
 import yaml
 from pydantic import AfterValidator, Field, JsonValue, model_validator
@@ -214,10 +215,17 @@ class LabelSet(Strict):
 
     name: str
     classes: dict[str, Rgb] = Field(min_length=2, max_length=255, description="class → sRGB; position = class")
+    subset_of: str | None = Field(None, description="label set whose lists in the datasets serve this one too")
+    void: tuple[str, ...] = Field((), description="classes of that set which are void here")
+    means: dict[str, tuple[str, ...]] = Field({}, description="further means in the tables: name → classes")
 
     @model_validator(mode="after")
     def _named(self) -> Self:
-        class_names(tuple(self.classes))
+        class_names((*self.classes, *self.means))
+        if unknown := [name for names in self.means.values() for name in names if name not in self.classes]:
+            raise ValueError(f"means: {unknown[0]!r} is none of the classes")
+        if both := [name for name in self.void if name in self.classes]:
+            raise ValueError(f"void: {both[0]!r} is also one of the classes")
         return self
 
 
@@ -245,34 +253,99 @@ def read_yaml(path: Path, kind: type[Strict]) -> Strict:
     return parse(kind, read_plain(path), str(path))
 
 
-def named(folder: Path, name: str, kind: type[Strict]) -> Strict:
-    """A description by name from one of the workflow's folders, or by path."""
+def named(folder: Path, name: str) -> Path:
+    """File of a description by its name in one of the workflow's folders, or by its path."""
     own = "/" in name or name.endswith((".yaml", ".yml"))
-    return read_yaml(Path(name) if own else folder / f"{name}.yaml", kind)
+    return Path(name) if own else folder / f"{name}.yaml"
 
 
 def load_dataset(workflow: Path, name: str) -> Dataset:
-    return named(workflow / "datasets", name, Dataset)
+    """A description; what it does not say, the one that it is `like` says."""
+    folder = workflow / "datasets"
+    path = named(folder, name)
+    said = read_plain(path)
+    if isinstance(said, dict) and isinstance(said.get("like"), str):
+        other = named(folder, said["like"])
+        base = read_plain(other)
+        if not isinstance(base, dict) or "like" in base:
+            raise BadInput(f"{path}: like: {other} is like a third itself, or no description; name another")
+        said = base | said
+    return parse(Dataset, said, str(path))
 
 
 def load_labelset(workflow: Path, name: str) -> LabelSet:
-    return named(workflow / "labelsets", name, LabelSet)
+    return read_yaml(named(workflow / "labelsets", name), LabelSet)
 
 
-def label_values(dataset: Dataset, labelset: str, classes: tuple[str, ...]) -> dict[int, int]:
+class Part(NamedTuple):
+    """A dataset, or one of those joined in it, and its split, where {split} is that of the config."""
+
+    dataset: Dataset
+    split: str
+
+    def filled(self, pattern: str | None, split: str) -> str | None:
+        """A pattern of the dataset for a split of the config."""
+        return pattern and pattern.replace("{split}", self.split.replace("{split}", split))
+
+
+def load_datasets(workflow: Path, names: Iterable[str]) -> dict[str, Dataset]:
+    """Datasets, and those that are joined in them, by the names they are referred to."""
+    found = {name: load_dataset(workflow, name) for name in names}
+    for dataset in list(found.values()):
+        for name, part in dataset.join.items():
+            found[part.dataset] = one = load_dataset(workflow, part.dataset)
+            if one.join or one.generator:
+                what = f"join.{name} is joined or rendered itself"
+                raise BadInput(f"dataset {dataset.name}: {what}; name datasets that are folders on disk")
+    return found
+
+
+def parts(dataset: Dataset, datasets: dict[str, Dataset]) -> dict[str, Part]:
+    """The datasets that are joined in one, by the first folder of their image ids; {"": itself} of any other."""
+    if not dataset.join:
+        return {"": Part(dataset, "{split}")}
+    return {name: Part(datasets[part.dataset], part.split) for name, part in dataset.join.items()}
+
+
+def layout(part: Part, split: str, below: str = "") -> dict:
+    """Settings of `index` for a split of the config; `below` is put before the dataset's patterns."""
+    dataset = part.dataset
+    patterns = (dataset.images, dataset.labels, dataset.list_file)
+    images, labels, listed = (part.filled(pattern, split) for pattern in patterns)
+    return {
+        "images": below + images,
+        "labels": labels and below + labels,
+        "encoding": dataset.encoding,
+        "list_file": listed and below + listed,
+        "aspect": dataset.aspect,
+        "mismatched": dataset.mismatched,
+    }
+
+
+def label_values(dataset: Dataset, labelset: LabelSet) -> dict[int, int]:
     """Which class of the label set each label value of the dataset means; VOID for values outside the set.
 
-    A dataset that does not list the label set is matched by equal names; but for `unlabelled` none may be left over.
+    A dataset that lists neither the label set nor the one it is a subset of is matched by equal names; but for
+    `unlabelled` none may be left over.
     """
-    own = [name for name in dataset.values.values() if name != "unlabelled"]
-    mapping = dataset.classes.get(labelset)
-    if mapping is None:
-        if unknown := [name for name in own if name not in classes]:
-            what = f"{unknown[0]!r} is no class of label set {labelset}"
-            raise BadInput(f"dataset {dataset.name}: {what}; add classes.{labelset} to its YAML")
-        mapping = {name: name for name in own}
-    if unknown := [name for name in mapping if name not in dataset.values.values()]:
-        raise BadInput(f"dataset {dataset.name}: classes.{labelset} names {unknown[0]}, which is not among its values")
-    if unknown := [name for name in mapping.values() if name not in classes]:
-        raise BadInput(f"dataset {dataset.name}: classes.{labelset} maps to {unknown[0]}, not a class of {labelset}")
-    return {value: classes.index(mapping[name]) if name in mapping else VOID for value, name in dataset.values.items()}
+    names, classes = dataset.names, tuple(labelset.classes)
+    own = [name for name in names.values() if name != "unlabelled"]
+    listed = next((name for name in (labelset.name, labelset.subset_of) if name in dataset.classes), None)
+    mapping = dataset.classes[listed] if listed else {name: name for name in own}
+    known = {*classes, *labelset.void}
+    if listed and (unknown := [name for name in mapping if name not in own]):
+        raise BadInput(f"dataset {dataset.name}: classes.{listed} names {unknown[0]}, which is not among its values")
+    if unknown := [name for name in mapping.values() if name not in known]:
+        if listed:
+            what = f"classes.{listed} maps to {unknown[0]}, not a class of {labelset.name}"
+            raise BadInput(f"dataset {dataset.name}: {what}")
+        what = f"{unknown[0]!r} is no class of label set {labelset.name}"
+        raise BadInput(f"dataset {dataset.name}: {what}; add classes.{labelset.name} to its YAML")
+    number = {name: c for c, name in enumerate(classes)}
+    return {value: number.get(mapping.get(name), VOID) for value, name in names.items()}
+
+
+def missing_classes(dataset: Dataset, labelset: LabelSet) -> list[str]:
+    """Classes of the label set that no label value of the dataset means."""
+    meant = set(label_values(dataset, labelset).values())
+    return [name for c, name in enumerate(labelset.classes) if c not in meant]

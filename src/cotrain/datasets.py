@@ -1,21 +1,29 @@
 """Datasets on disk → index tables → arrays. A dataset is a description (workflow/datasets/*.yaml), not code."""
 
-import re
+import sys
 import warnings
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pandas as pd
 from PIL import ExifTags, Image, ImageOps
 
 from cotrain.errors import BadInput, in_short
-from cotrain.settings import Index
+from cotrain.provenance import matching
+from cotrain.settings import Coding, Index, Layout
 from cotrain.store import check_ids
 
 # Others may start programs (EPS) or are no photographs; what a file is called does not matter.
 FORMATS = ("PNG", "JPEG", "TIFF", "WEBP", "BMP", "PPM", "JPEG2000")
 PHOTOGRAPHS = dict.fromkeys(("RGB", "RGBA", "RGBX", "L", "LA", "P", "PA", "1", "CMYK", "YCbCr"), "RGB")
-LABELS = {"L": "L", "P": "P", "I;16": "I;16", "I;16B": "I", "I": "I"}  # one channel of ids
+IDS = {"L": "L", "P": "P", "I;16": "I;16", "I;16B": "I", "I": "I"}
+LABELS = {  # encoding: pixels, what they are called when they are others
+    "ids": (IDS, "one channel of ids"),
+    "red": ({mode: mode for mode in ("RGB", "RGBA", "LA")}, "ids in the first of several channels"),
+    "colors": (dict.fromkeys(("RGB", "RGBA", "P"), "RGB"), "colours of 8 bits per channel"),
+}
+SHAPE_TOLERANCE = 0.01  # of width / height
 MAX_PIXELS = 100_000_000
 Image.MAX_IMAGE_PIXELS = None  # the limit above speaks in our words
 warnings.filterwarnings("ignore", module="PIL")  # of odd metadata; what matters is an error
@@ -25,40 +33,80 @@ warnings.filterwarnings("ignore", module="PIL")  # of odd metadata; what matters
 
 
 def index(root: Path, settings: Index) -> list[dict]:
-    """Rows of an index table for the images below `root` that match `settings.images`, in order of id.
+    """Rows of an index table for the images below `root` that fit `settings`, in order of id.
 
     Sizes come from the file headers; no image is decoded. With a label pattern, every image must have a label of
-    its own size.
+    its own size; with `mismatched: skip` those of another size are left out, and standard error says which.
     """
     if not root.is_dir():
         raise BadInput(f"{root}: no such folder; set data.root in the config or the environment variable COTRAIN_DATA")
-    found = sorted(_matches(root, settings.images))
-    check_ids([image_id for image_id, _ in found], root)
-    if not found:
-        raise BadInput(f"{root}: no image matches {settings.images}; check the folder and the dataset's pattern")
+    found = []
+    for name, layout in (settings.join or {"": settings}).items():
+        images = find(root, layout)
+        check_ids([image_id for image_id, _ in images], root)
+        if not images:
+            what = f"no image matches {layout.images}{_choice(layout)}"
+            raise BadInput(f"{root}: {what}; check the folder and the dataset's pattern")
+        found += [(f"{name}/{image_id}" if name else image_id, image_id, path, layout) for image_id, path in images]
     if settings.limit and settings.limit < len(found):
         found = [found[i] for i in np.linspace(0, len(found) - 1, settings.limit).round().astype(int)]
-    return [_row(root, image_id, path, settings.labels) for image_id, path in found]
+    rows = [_row(root, *image) for image in found]
+    if skipped := [entry[0] for entry, row in zip(found, rows, strict=True) if row is None]:
+        print(f"index: {in_brief(skipped)} left out: the label has another size", file=sys.stderr)
+    if len(skipped) == len(rows):
+        raise BadInput(f"{root}: each label has another size than its image; check the dataset's patterns")
+    return [row for row in rows if row]
 
 
-def _matches(root: Path, pattern: str) -> list[tuple[str, Path]]:
-    """(id, path) of the files below `root` that fit a pattern with one {id}, which may span folders."""
-    head, _, tail = pattern.partition("{id}")
-    folder = head.rpartition("/")[0]
-    fits = re.compile(re.escape(head) + "(?P<id>.+)" + re.escape(tail), re.DOTALL)
-    matches = ((fits.fullmatch(p.relative_to(root).as_posix()), p) for p in (root / folder).rglob("*"))
-    return [(match["id"], path) for match, path in matches if match and not path.name.startswith(".")]
+def find(root: Path, layout: Layout) -> list[tuple[str, Path]]:
+    """(id, path) of the images below `root` that a layout is about, in order of id; labels are not looked at."""
+    found = sorted((image_id, root / name) for image_id, name in matching(root, layout.images))
+    if layout.list_file:
+        images, found = dict(found), []
+        for line, image_id in _lines(root / layout.list_file):
+            if image_id not in images:
+                what = f"line {line}: {image_id} is the id of no image {layout.images}"
+                raise BadInput(f"{root / layout.list_file}: {what}; a line is what {{id}} stands for")
+            found.append((image_id, images[image_id]))
+        found.sort()
+    if layout.aspect:
+        width, height = layout.aspect
+        shapes = ((image, size(image[1], PHOTOGRAPHS)) for image in found)
+        found = [image for image, (w, h) in shapes if abs(w * height / (h * width) - 1) < SHAPE_TOLERANCE]
+    return found
 
 
-def _row(root: Path, image_id: str, image: Path, labels: str | None) -> dict:
-    width, height = _size(image, PHOTOGRAPHS)
+def in_brief(names: list[str]) -> str:
+    """How many there are, and the first of them."""
+    return f"{len(names)} ({', '.join(names[:5])}{', …' if len(names) > 5 else ''})"
+
+
+def _choice(layout: Layout) -> str:
+    named = [f"the list {layout.list_file}"] if layout.list_file else []
+    named += ["the shape {}:{}".format(*layout.aspect)] if layout.aspect else []
+    return "".join(f" and {name}" for name in named)
+
+
+def _lines(path: Path) -> list[tuple[int, str]]:
+    """(line number, id) of a list of images; empty lines and those that begin with # do not count."""
+    try:
+        lines = [line.strip() for line in path.read_text(encoding="utf-8").splitlines()]
+    except (OSError, ValueError) as error:
+        raise BadInput(f"{path}: cannot be read as a list of images ({in_short(error)}); give a text file") from None
+    return [(i, line) for i, line in enumerate(lines, start=1) if line and not line.startswith("#")]
+
+
+def _row(root: Path, image_id: str, own_id: str, image: Path, layout: Layout) -> dict | None:
+    width, height = size(image, PHOTOGRAPHS)
     row = {"image_id": image_id, "image": str(image), "label": "", "height": height, "width": width}
-    if labels:
-        label = root / labels.replace("{id}", image_id)
+    if layout.labels:
+        label = root / layout.labels.replace("{id}", own_id)
         if not label.is_file():
             raise BadInput(f"{image}: it has no label {label}; add the file or remove the image")
-        if (size := _size(label, LABELS)) != (width, height):
-            found = "{}×{}".format(*size)
+        if (other := size(label, *LABELS[layout.encoding])) != (width, height):
+            if layout.mismatched == "skip":
+                return None
+            found = "{}×{}".format(*other)
             raise BadInput(f"{label}: size {found} differs from its image's {width}×{height}; mend or remove the pair")
         row["label"] = str(label)
     return row
@@ -67,8 +115,8 @@ def _row(root: Path, image_id: str, image: Path, labels: str | None) -> dict:
 # ---- index → arrays ---------------------------------------------------------------------------------------------
 
 
-def _open(path: Path, modes: dict[str, str]) -> Image.Image:
-    """An image of one of `modes` whose head is read, and not its pixels."""
+def _open(path: Path, modes: dict[str, str], what: str = "8 bits per channel") -> Image.Image:
+    """An image of one of `modes`, which are `what`, whose head is read, and not its pixels."""
     try:
         image = Image.open(path, formats=FORMATS) if path.is_file() or not path.exists() else None
     except FileNotFoundError:
@@ -82,14 +130,13 @@ def _open(path: Path, modes: dict[str, str]) -> Image.Image:
     if not 0 < image.width * image.height <= MAX_PIXELS:
         raise BadInput(f"{path}: {image.width}×{image.height} pixels, the limit is {MAX_PIXELS:,}; scale it down")
     if image.mode not in modes:
-        what = "one channel of ids" if modes is LABELS else "8 bits per channel"
         raise BadInput(f"{path}: pixels of mode {image.mode}, expected {what} ({', '.join(modes)}); convert it")
     return image
 
 
-def _size(path: Path, modes: dict[str, str]) -> tuple[int, int]:
-    """Width and height, upright."""
-    with _open(path, modes) as image:
+def size(path: Path, modes: dict[str, str], *what: str) -> tuple[int, int]:
+    """Width and height, upright, from the file's head."""
+    with _open(path, modes, *what) as image:
         try:
             turned = "exif" in image.info and image.getexif().get(ExifTags.Base.Orientation, 1) in (5, 6, 7, 8)
         except Exception as error:
@@ -97,15 +144,17 @@ def _size(path: Path, modes: dict[str, str]) -> tuple[int, int]:
         return image.size[::-1] if turned else image.size
 
 
-def _decode(path: Path, modes: dict[str, str], size: tuple[int, int] | None, resample: Image.Resampling) -> np.ndarray:
+def _decode(
+    path: Path, modes: dict[str, str], size: tuple[int, int] | None, resample: Image.Resampling, *what: str
+) -> np.ndarray:
     """Pixels, upright, of an image of one of `modes`, each with the mode to convert it to."""
-    with _open(path, modes) as image:
+    with _open(path, modes, *what) as image:
         try:
             if image.format == "PNG":  # decoding does not compare its checksums
                 with Image.open(path) as whole:
                     whole.verify()
             tagged = "exif" in image.info
-            decoded = image.convert(modes[image.mode])
+            decoded = _first_channel(path) if modes is LABELS["red"][0] else image.convert(modes[image.mode])
             if tagged:
                 ImageOps.exif_transpose(decoded, in_place=True)
             if size and (size[1], size[0]) != decoded.size:
@@ -113,6 +162,14 @@ def _decode(path: Path, modes: dict[str, str], size: tuple[int, int] | None, res
             return np.array(decoded)
         except Exception as error:
             raise _damaged(path, error) from None
+
+
+def _first_channel(path: Path) -> Image.Image:
+    """The first of several channels of 8 or 16 bits; of 16, Pillow would keep the upper 8 and lose the ids."""
+    pixels = cv2.imread(str(path), cv2.IMREAD_UNCHANGED)  # blue, green, red; grey counts as all three
+    if pixels is None:
+        raise ValueError("OpenCV cannot decode it")
+    return Image.fromarray(np.ascontiguousarray(pixels[..., 2]))
 
 
 def _damaged(path: Path, error: Exception) -> BadInput:
@@ -124,21 +181,44 @@ def read_image(path: Path | str, size: tuple[int, int] | None = None) -> np.ndar
     return _decode(Path(path), PHOTOGRAPHS, size, Image.Resampling.BILINEAR)
 
 
-def read_label(path: Path | str, values: dict[int, int], size: tuple[int, int] | None = None) -> np.ndarray:
+def read_label(path: Path | str, coding: Coding, size: tuple[int, int] | None = None) -> np.ndarray:
     """A label image as classes (H, W) uint8, VOID where the dataset means none; nearest pixel when resized.
 
-    `values` maps each value the image may hold to a class; another value is an error.
+    A value that `coding` does not know is an error.
     """
-    raw = _decode(Path(path), LABELS, size, Image.Resampling.NEAREST)
-    if raw.min() < 0 or raw.max() > 65535:
-        raise BadInput(f"{path}: label values from {raw.min()} to {raw.max()}, expected 0 to 65535; convert it")
-    table = np.full(65536, -1, np.int16)
-    table[list(values)] = list(values.values())
-    label = table[raw]
+    raw = read_values(path, coding.encoding, size)
+    label = _classes(raw, coding)
     if (label < 0).any():
-        unknown = int(raw[label < 0][0])
+        unknown = spelled(int(raw[label < 0][0]), coding)
         raise BadInput(f"{path}: label value {unknown} is unknown; add it to `values` in the dataset's YAML")
     return label.astype(np.uint8)
+
+
+def read_values(path: Path | str, encoding: str, size: tuple[int, int] | None = None) -> np.ndarray:
+    """Values of a label image (H, W), as integers; a colour is red·65536 + green·256 + blue."""
+    raw = _decode(Path(path), LABELS[encoding][0], size, Image.Resampling.NEAREST, LABELS[encoding][1])
+    if encoding == "colors":
+        return raw.astype(np.int32) @ np.array([1 << 16, 1 << 8, 1], np.int32)
+    if raw.min() < 0 or raw.max() > 65535:
+        raise BadInput(f"{path}: label values from {raw.min()} to {raw.max()}, expected 0 to 65535; convert it")
+    return raw
+
+
+def spelled(value: int, coding: Coding) -> str:
+    """A label value as the dataset's YAML writes it."""
+    return str([value >> 16, value >> 8 & 255, value & 255] if coding.encoding == "colors" else value)
+
+
+def _classes(raw: np.ndarray, coding: Coding) -> np.ndarray:
+    """The class of each value, int16; -1 for unknown ones."""
+    values = np.array(sorted(coding.values), np.int32)
+    classes = np.array([coding.values[value] for value in values.tolist()], np.int16)
+    if coding.encoding != "colors":  # 10 times as fast as searching
+        table = np.full(65536, -1, np.int16)
+        table[values] = classes
+        return table[raw]
+    places = np.searchsorted(values, raw).clip(max=len(values) - 1)
+    return np.where(values[places] == raw, classes[places], np.int16(-1))
 
 
 def read_mask(path: Path | str, size: tuple[int, int]) -> np.ndarray:

@@ -46,6 +46,37 @@ def overview(path: Path, rows: list[list[np.ndarray]], titles: Sequence[str], co
     plt.close(figure)
 
 
+def overlay(image: np.ndarray, label: np.ndarray, colors: Sequence[Color], opacity: float = 0.5) -> np.ndarray:
+    """A photograph (H, W, 3) uint8 with the colours of its class map (H, W) over it; black over void."""
+    return np.rint(image + opacity * (colorize(label, colors) - image.astype(float))).astype(np.uint8)
+
+
+def contact_sheet(path: Path, rows: dict[str, list[np.ndarray]], colors: dict[str, Color]) -> None:
+    """Titled groups of small pictures (H, W, 3) uint8, of any widths, with a legend of classes."""
+    rows = {title: pictures for title, pictures in rows.items() if pictures}
+    columns = max([1, *(min(6, len(pictures)) for pictures in rows.values())])
+    lines = [
+        (title, pictures[i : i + columns]) for title, pictures in rows.items() for i in range(0, len(pictures), columns)
+    ]
+    shape = (2.6 * columns, 1.6 * len(lines) + 0.3 * -(-len(colors) // 10) + 0.6)
+    figure, axes = plt.subplots(max(1, len(lines)), columns, figsize=shape, squeeze=False, layout="constrained")
+    for axis in axes.flat:
+        axis.axis("off")
+    titled = set()
+    for line, (title, pictures) in zip(axes, lines, strict=False):
+        for axis, picture in zip(line, pictures, strict=False):
+            axis.imshow(picture, interpolation="nearest")
+        if title not in titled:
+            line[0].set_title(title, fontsize=9, loc="left")
+        titled.add(title)
+    patches = [Patch(color=np.array(color) / 255, label=name) for name, color in colors.items()]
+    if patches:
+        place = {"loc": "outside lower center", "ncols": min(columns * 2, len(patches))}
+        figure.legend(handles=patches, fontsize=7, frameon=False, **place)
+    figure.savefig(path, dpi=110, format="png")
+    plt.close(figure)
+
+
 def prior(path: Path, shares: np.ndarray, classes: Sequence[str]) -> None:
     """Heat map of each class's spatial prior (C, H, W) in [0, 1], each up to its own maximum, which its title names."""
     columns = min(4, len(classes))

@@ -14,7 +14,19 @@ from typing import get_args
 from pydantic import BaseModel
 
 from cotrain import architectures
-from cotrain.config import Config, Domain, LabelSet, NamedModel, label_values, load_dataset, load_labelset
+from cotrain.config import (
+    Config,
+    Domain,
+    LabelSet,
+    NamedModel,
+    Part,
+    label_values,
+    layout,
+    load_datasets,
+    load_labelset,
+    missing_classes,
+    parts,
+)
 from cotrain.errors import BadInput
 from cotrain.schedules import portion, seed_of
 from cotrain.settings import Dataset, parse
@@ -46,15 +58,15 @@ class Plan:
         self.domains: dict[str, Domain] = {"source": data.source, "target": data.target}
         if data.validation:
             self.domains["validation"] = data.validation
-        self.datasets = {d.dataset: load_dataset(workflow, d.dataset) for d in self.domains.values()}
+        self.datasets = load_datasets(workflow, [domain.dataset for domain in self.domains.values()])
         self._check()
 
     def _check(self) -> None:
         for name in self.domains:
-            dataset = self.dataset(name)
-            if dataset.labels is None and (name != "target" or self.config.data.target.truth):
-                raise BadInput(f"config: data.{name}.dataset: {dataset.name} has no labels; choose a labelled dataset")
-            if dataset.labels:
+            bare = [part.dataset.name for part in self.parts(name).values() if part.dataset.labels is None]
+            if bare and (name != "target" or self.config.data.target.truth):
+                raise BadInput(f"config: data.{name}.dataset: {bare[0]} has no labels; choose a labelled dataset")
+            if not bare:
                 self._labels(name)
         self._check_model("model", self.config.model)
         if self.config.model_2:
@@ -71,6 +83,10 @@ class Plan:
     def dataset(self, domain: str) -> Dataset:
         """Description of the dataset of a domain: source, target or validation."""
         return self.datasets[self.domains[domain].dataset]
+
+    def parts(self, domain: str) -> dict[str, Part]:
+        """The datasets of a domain by the first folder of their image ids; {"": …} of one that is not joined."""
+        return parts(self.dataset(domain), self.datasets)
 
     @property
     def labelset(self) -> LabelSet:
@@ -287,16 +303,9 @@ class Plan:
         dataset = self.dataset(name)
         if dataset.generator:
             return self.scenes(self.domains[name].split)
-        root = self.config.data.root or os.environ.get("COTRAIN_DATA")
-        if root is None:
-            raise BadInput(
-                f"config: data.root: not set, and {dataset.name} is on your disk; set it, or the environment variable "
-                "COTRAIN_DATA, to the folder of your datasets"
-            )
-        folder = Path(root) / dataset.root
-        if not folder.is_dir():
-            raise BadInput(f"{folder}: no such folder; set data.root or COTRAIN_DATA to the folder that has it")
-        return str(folder)
+        for part in self.parts(name).values():
+            folder_of(part.dataset, self.config.data.root)
+        return str(folder_of(dataset, self.config.data.root))
 
     def scenes(self, split: str) -> str:
         """Folder of the toycity scenes of a split; shared by all runs that use the same scenes."""
@@ -308,8 +317,26 @@ class Plan:
         return str(Path(self.config.results, "shared", "toycity", name))
 
     def _labels(self, name: str) -> dict:
-        values = label_values(self.dataset(name), self.labelset.name, self.classes)
-        return {"classes": self.classes, "values": values}
+        codings = {part: labels_of(one, self.labelset) for part, one in self.parts(name).items()}
+        return {"classes": self.classes} | codings.get("", {"join": codings})
+
+    def layout(self, table: str) -> dict:
+        """Where below its `data_root` the images of a domain are, and their labels but for the table `target`."""
+        name = table.removesuffix("_labelled")
+        layouts = {}
+        for folder, part in self.parts(name).items():
+            below = f"{part.dataset.root}/" if folder and part.dataset.root else ""
+            layouts[folder] = layout(part, self.domains[name].split, below)
+            layouts[folder] |= {"labels": None} if table == "target" else {}
+        return layouts.get("", {"join": layouts})
+
+    @property
+    def missing(self) -> dict[str, list[str]]:
+        """Source dataset → classes of the label set that it has no labels of; none where it has all."""
+        found = {
+            part.dataset.name: missing_classes(part.dataset, self.labelset) for part in self.parts("source").values()
+        }
+        return {name: classes for name, classes in found.items() if classes}
 
     # ---- settings -----------------------------------------------------------------------------------------------
 
@@ -338,16 +365,14 @@ class Plan:
 
     def _index(self, table: str) -> dict:
         """`target` lists no labels, so that no stage downstream can read them; `target_labelled` does."""
-        name = table.removesuffix("_labelled")
-        dataset, domain = self.dataset(name), self.domains[name]
-        labels = None if table == "target" else dataset.labels
-        fill = [pattern and pattern.replace("{split}", domain.split) for pattern in (dataset.images, labels)]
-        return {"images": fill[0], "labels": fill[1], "limit": domain.limit}
+        return self.layout(table) | {"limit": self.domains[table.removesuffix("_labelled")].limit}
 
     def _color(self, _: str) -> dict:
         data = self.config.data
         seed = seed_of(self.config.seed, "color")
-        return {"source_size": data.source.size, "target_size": data.target.size, "seed": seed}
+        settings = {"source_size": data.source.size, "target_size": data.target.size, "seed": seed}
+        joined = list(self.dataset("source").join)
+        return settings | ({"join": joined} if joined else {})
 
     def _statistics(self, _: str) -> dict:
         settings = {"labels": self._labels("source"), "size": self.config.data.source.size}
@@ -465,7 +490,14 @@ class Plan:
     def _summarize(self, rows: str) -> dict:
         names = getattr(self, rows)
         bound = UPPER_BOUND if UPPER_BOUND in names else None
-        return {"rows": list(names.items()), "source_only": SOURCE_ONLY, "upper_bound": bound}
+        notes = [f"The source {name} has no labels of: {', '.join(classes)}" for name, classes in self.missing.items()]
+        return {
+            "rows": list(names.items()),
+            "source_only": SOURCE_ONLY,
+            "upper_bound": bound,
+            "means": self.labelset.means,
+            "notes": notes,
+        }
 
     def _plot(self, _: str) -> dict:
         series = {"self-training": self.selftrain_rounds}
@@ -481,6 +513,25 @@ class Plan:
         rounds = [SOURCE_ONLY, self.selftrain_rounds[-1]]
         rounds += [self.pair] if self.config.cotrain.cycles else []
         return rounds + ([FINAL] if self.config.final else [])
+
+
+def labels_of(part: Part, labelset: LabelSet) -> dict:
+    """How the labels of a dataset are coded, as classes of a label set."""
+    return {"encoding": part.dataset.encoding, "values": label_values(part.dataset, labelset)}
+
+
+def folder_of(dataset: Dataset, root: str | None) -> Path:
+    """Folder of a dataset on disk; `root` is that of all datasets, None for the environment's."""
+    root = root or os.environ.get("COTRAIN_DATA")
+    if root is None:
+        raise BadInput(
+            f"config: data.root: not set, and {dataset.name} is on your disk; set it, or the environment variable "
+            "COTRAIN_DATA, to the folder of your datasets"
+        )
+    folder = Path(root) / dataset.root
+    if not folder.is_dir():
+        raise BadInput(f"{folder}: no such folder; set data.root or COTRAIN_DATA to the folder that has it")
+    return folder
 
 
 class _Traced:

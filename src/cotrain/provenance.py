@@ -33,25 +33,40 @@ def sha256(path: Path) -> str:
 def listing(folder: Path, settings: dict) -> str:
     """Hash of the names below a folder that an index with these settings would list.
 
-    Contents of photographs do not count; those of scenes that this project rendered do, by the file beside them.
+    Contents of photographs do not count; those of lists of images do, and those of scenes that this project rendered,
+    by the file beside them.
     """
-    patterns = [settings[name] for name in ("images", "labels") if settings[name]]
-    fits = re.compile("|".join(re.escape(p).replace(re.escape("{id}"), ".+") for p in patterns), re.DOTALL)
-    names = sorted(name for name in _files(folder) if fits.fullmatch(name))
+    layouts = list((settings.get("join") or {}).values()) or [settings]
+    patterns = [layout[name] for layout in layouts for name in ("images", "labels") if layout[name]]
+    names = sorted({name for pattern in patterns for _, name in matching(folder, pattern)})
+    lists = [sha256(path) for layout in layouts if (path := folder / (layout.get("list_file") or "")).is_file()]
     rendered = kept(folder)
-    text = "\n".join([rendered["sha256"] if rendered else "", *names])
+    text = "\n".join(
+        [rendered["sha256"] if rendered else "", *names, *(sha256(path) for path in lists if path.is_file())]
+    )
     return hashlib.sha256(text.encode("utf-8", "surrogateescape")).hexdigest()
 
 
-def _files(folder: Path) -> Iterator[str]:
+def matching(folder: Path, pattern: str) -> Iterator[tuple[str, str]]:
+    """(id, name) of the files below `folder` whose name there fits a pattern with one {id}, which may span folders."""
+    head, _, tail = pattern.partition("{id}")
+    fits = re.compile(re.escape(head) + "(?P<id>.+)" + re.escape(tail), re.DOTALL)
+    for name in _files(folder, head.rpartition("/")[0]):
+        if match := fits.fullmatch(name):
+            yield match["id"], name
+
+
+def _files(folder: Path, below: str) -> Iterator[str]:
+    """Names, from `folder`, of the files in its folder `below` and those in that; hidden ones do not count."""
     seen = set()
-    for place, folders, files in os.walk(folder, followlinks=True):
+    for place, folders, files in os.walk(folder / below, followlinks=True):
         if (real := os.path.realpath(place)) in seen:  # links that go in circles
             folders.clear()
             continue
         seen.add(real)
         folders[:] = [name for name in folders if not name.startswith(".")]
-        yield from (Path(place, name).relative_to(folder).as_posix() for name in files if not name.startswith("."))
+        inside = Path(place).relative_to(folder).as_posix()
+        yield from (name if inside == "." else f"{inside}/{name}" for name in files if not name.startswith("."))
 
 
 # ---- what made a file -------------------------------------------------------------------------------------------

@@ -75,13 +75,16 @@ Seed = Annotated[int, Field(ge=0, lt=2**63, description="seed of every random dr
 Threads = Annotated[int, Field(ge=1, le=1024, description="CPU threads")]
 Level = Annotated[int, Field(ge=0, le=255)]
 Rgb = tuple[Level, Level, Level]
+PartName = Annotated[str, Field(pattern=r"^[A-Za-z0-9_-][A-Za-z0-9_.-]*$")]
 Below = Annotated[str, AfterValidator(_below)]
 LabelPattern = Annotated[Below, AfterValidator(_one_per_image)]
-LabelValue = Annotated[int, Field(ge=0, le=65535)]
 Trust = Annotated[
     tuple[Annotated[str, AfterValidator(_own_code)], ...],
     Field(description="your own module:functions that a model file may name; no other code is run"),
 ]
+LabelValue = Annotated[int, Field(ge=0, le=0xFFFFFF)]
+Encoding = Literal["ids", "red", "colors"]
+Ratio = tuple[Annotated[int, Field(ge=1, le=10_000)], Annotated[int, Field(ge=1, le=10_000)]]
 Names = Annotated[tuple[str, ...], Field(min_length=2, max_length=255), AfterValidator(class_names)]
 
 
@@ -104,19 +107,40 @@ def _is_number(annotation: object) -> bool:
     return {get_args(kind)[0] if get_origin(kind) is Annotated else kind for kind in kinds} <= {int, float, NoneType}
 
 
-class Labels(Strict):
+class Coding(Strict):
+    """How the pixels of label images say which class they are."""
+
+    encoding: Encoding = Field(
+        "ids", description="ids (one channel, or palette indices), red (ids in the first of several channels), colors"
+    )
+    values: dict[LabelValue, int] = Field(
+        {}, description="label image value → class, 255 for void; a colour counts as red·65536 + green·256 + blue"
+    )
+
+
+class Labels(Coding):
     """The classes of a task, and which of them each value of a dataset's label images means."""
 
     classes: Names = Field(description="class names; position = class")
-    values: dict[LabelValue, int] = Field({}, description="label image value → class, 255 for void")
+    join: dict[str, Coding] = Field({}, description="of several datasets as one: first folder of image_id → its own")
 
     @model_validator(mode="after")
     def _known(self) -> Self:
-        if wrong := [c for c in self.values.values() if c != VOID and not 0 <= c < len(self.classes)]:
+        codings = [self, *self.join.values()]
+        if wrong := [c for k in codings for c in k.values.values() if c != VOID and not 0 <= c < len(self.classes)]:
             raise ValueError(
                 f"values: {wrong[0]} is none of the {len(self.classes)} classes; give 0, 1, … or 255 (void)"
             )
         return self
+
+    def coding(self, image_id: str) -> Coding:
+        """How the label of an image is to be read."""
+        if not self.join:
+            return self
+        name = image_id.split("/")[0]
+        if name not in self.join:
+            raise BadInput(f"image {image_id}: its first folder is none of {', '.join(self.join)}; index it again")
+        return self.join[name]
 
 
 class Model(Strict):
@@ -298,6 +322,7 @@ class Statistics(Strict):
 class Color(Strict):
     source_size: Size = Field(description="working size of source images, pixels")
     target_size: Size = Field(description="working size of target images, pixels")
+    join: tuple[str, ...] = Field((), description="sources joined as one: first folders of image_id")
     seed: Seed = 0
 
 
@@ -348,24 +373,75 @@ class Render(Strict):
     seed: Seed = 0
 
 
+class Layout(Strict):
+    """Where images and labels are below a folder, and which of them count."""
+
+    images: Below | None = Field(None, description="image path below the root, with {id}")
+    labels: LabelPattern | None = Field(None, description="label path below the root, with {id}; null: none are listed")
+    encoding: Encoding = Field("ids", description="how label pixels hold their value: ids, red or colors")
+    list_file: Below | None = Field(None, description="file below the root, an image id per line; null: all images")
+    aspect: Ratio | None = Field(None, description="width, height: only images of this shape, to 1 %; null: any")
+    mismatched: Literal["refuse", "skip"] = Field("refuse", description="pairs whose label has another size")
+
+
+class Index(Layout):
+    join: dict[str, Layout] = Field({}, description="several datasets as one: first folder of image_id → layout")
+    limit: Count | None = Field(None, description="at most this many images, evenly spread; null: all")
+
+    @model_validator(mode="after")
+    def _one_kind(self) -> Self:
+        if bool(self.images) == bool(self.join) or not all(part.images for part in self.join.values()):
+            raise ValueError("give either images or join; each part of join needs images")
+        return self
+
+
+class Joined(Strict):
+    """One of several datasets that count as one."""
+
+    dataset: str = Field(description="a file of workflow/datasets, or the path of a YAML of one's own")
+    split: Below = Field("{split}", description="its split; {split} is that of the config")
+
+
 class Dataset(Strict):
     """Where a dataset keeps images and labels below its root, and what its label values mean."""
 
     name: str = Field(description="name of the dataset in messages")
+    like: str | None = Field(None, description="another description, whose keys hold where this one has none")
     root: str = Field("", description="folder below the data root")
     generator: Literal["toycity"] | None = Field(None, description="made by this project, not found on disk")
-    images: Below = Field(description="image path; {split} and {id} stand for the split and the image id")
+    splits: tuple[Below, ...] = Field(("",), min_length=1, description="what {split} may stand for; `check` reads all")
+    images: Below | None = Field(None, description="image path; {split} and {id} are the split and the image id")
     labels: LabelPattern | None = Field(None, description="label path with the same placeholders; null: there are none")
+    list_file: Below | None = Field(None, description="file with an image id per line; null: all images")
+    aspect: Ratio | None = Field(None, description="width, height: only images of this shape, to 1 %; null: any")
+    mismatched: Literal["refuse", "skip"] = Field("refuse", description="pairs whose label has another size")
+    encoding: Encoding = Field("ids", description="ids, red (ids in the first of several channels) or colors")
     values: dict[LabelValue, str] = Field(
         {}, description="label image value → the dataset's own name; unlabelled is void"
     )
+    colors: dict[str, Rgb] = Field({}, description="with encoding colors, instead of values: own name → sRGB")
     classes: dict[str, dict[str, str]] = Field({}, description="label set → own name → class; others are void")
+    join: dict[PartName, Joined] = Field({}, description="several datasets as one: name → dataset, split")
+
+    @model_validator(mode="after")
+    def _one_kind(self) -> Self:
+        if bool(self.images) == bool(self.join):
+            raise ValueError("give either images or join")
+        if (self.encoding == "colors") != bool(self.colors) or (self.colors and self.values):
+            raise ValueError("give colors with `encoding: colors`, and values with the other encodings")
+        if len(set(self.colors.values())) < len(self.colors):
+            raise ValueError("colors: two names have the same colour")
+        return self
+
+    @property
+    def names(self) -> dict[int, str]:
+        """Label image value → own name; a colour counts as red·65536 + green·256 + blue."""
+        return self.values | {red << 16 | green << 8 | blue: name for name, (red, green, blue) in self.colors.items()}
 
 
-class Index(Strict):
-    images: Below = Field(description="image path below the root, with {id}")
-    labels: LabelPattern | None = Field(None, description="label path below the root, with {id}; null: none are listed")
-    limit: Count | None = Field(None, description="at most this many images, evenly spread; null: all")
+class Check(Strict):
+    pictures: Count = Field(12, description="images of each set on the contact sheet")
+    threads: Threads = Field(2, description="images read at a time")
 
 
 class Predict(Strict):
@@ -381,6 +457,8 @@ class Summarize(Strict):
     rows: tuple[tuple[str, str], ...] = Field(description="round and its name in the table, for each of --metrics")
     source_only: str | None = Field(None, description="round that counts as source only")
     upper_bound: str | None = Field(None, description="round that counts as upper bound")
+    means: dict[str, tuple[str, ...]] = Field({}, description="further means: name → classes whose IoU is averaged")
+    notes: tuple[str, ...] = Field((), description="lines below the text table")
 
     @model_validator(mode="after")
     def _one_row_per_round(self) -> Self:

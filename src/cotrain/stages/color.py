@@ -7,12 +7,13 @@ import numpy as np
 
 from cotrain import color, datasets, store
 from cotrain.progress import progress
+from cotrain.schedules import seed_of
 from cotrain.settings import Color
 
 
 def run(settings: Color, source: Path, target: Path, out: Path, made_by: dict) -> None:
     sources, targets = store.read_table(source, "index"), store.read_table(target, "index")
-    drawn = np.random.default_rng(settings.seed).integers(len(targets), size=len(sources))
+    drawn = _draw(sources["image_id"].tolist(), settings.join, len(targets), settings.seed)
     columns = list(store.TABLES["color"])[2:]
 
     @cache
@@ -26,3 +27,13 @@ def run(settings: Color, source: Path, target: Path, out: Path, made_by: dict) -
         ids = {"image_id": row.image_id, "target_id": targets["image_id"][drawn[i]]}
         rows.append(ids | dict(zip(columns, moments, strict=True)))
     store.write_table(out, "color", rows, made_by)
+
+
+def _draw(ids: list[str], parts: tuple[str, ...], targets: int, seed: int) -> np.ndarray:
+    """A target image for each source image, (N,); those of one of several sources do not depend on the others."""
+    drawn = np.zeros(len(ids), int)
+    for part in parts or ("",):
+        own = [i for i, image_id in enumerate(ids) if not part or image_id.startswith(f"{part}/")]
+        rng = np.random.default_rng(seed_of(seed, part) if part else seed)
+        drawn[own] = rng.integers(targets, size=len(own))
+    return drawn

@@ -26,7 +26,7 @@ def run(
     maps = inference.whole(inference.views(probabilities, settings.scales, settings.flip), settings.batch)
     photographs = ((row.image_id, datasets.read_image(row.image, settings.size)) for row in rows.itertuples())
     for i, p in enumerate(progress(maps(photographs), f"evaluate {out.stem}", "image", len(rows))):
-        truth = datasets.read_label(rows["label"].iat[i], settings.labels.values)
+        truth = datasets.read_label(rows["label"].iat[i], settings.labels.coding(rows["image_id"].iat[i]))
         prediction = inference.resized_labels(p, truth.shape)
         confusion += metrics.confusion_matrix(truth, prediction, len(classes))
         if i in shown:

@@ -20,8 +20,8 @@ def run(settings: Measure, pseudolabels: Path, out: Path, made_by: dict, images:
         if images:
             truths = datasets.by_id(store.read_table(images, "index"), ids, images)
             datasets.check_labelled(truths, images)
-            for i, path in progress(enumerate(truths["label"]), f"measure {out.stem}", "image", len(ids)):
-                truth = datasets.read_label(path, settings.labels.values, size)
+            for i, row in progress(enumerate(truths.itertuples()), f"measure {out.stem}", "image", len(ids)):
+                truth = datasets.read_label(row.label, settings.labels.coding(row.image_id), size)
                 confusion += metrics.confusion_matrix(truth, file["label"][i], len(classes))
     coverage = float(pixels.sum() / max(1, len(ids) * size[0] * size[1]))
     content = {

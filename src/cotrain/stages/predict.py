@@ -2,7 +2,6 @@
 
 from pathlib import Path
 
-import numpy as np
 import torch
 from PIL import Image
 
@@ -28,8 +27,8 @@ def run(settings: Predict, model: list[Path], images: list[Path], out: Path) -> 
         sized = datasets.read_image(path, settings.size)
         p = probabilities(torch.from_numpy(sized).permute(2, 0, 1)[None])[0]
         label = inference.resized_labels(p, photograph.shape[:2])
-        shaded = photograph + settings.opacity * (figures.colorize(label, colors) - photograph.astype(float))
+        shaded = figures.overlay(photograph, label, colors, settings.opacity)
         with store.replacing(out / f"{path.stem}.png") as temporary:
             Image.fromarray(label).save(temporary, format="PNG")
         with store.replacing(out / f"{path.stem}_overlay.jpg") as temporary:
-            Image.fromarray(np.rint(shaded).astype(np.uint8)).save(temporary, format="JPEG", quality=92)
+            Image.fromarray(shaded).save(temporary, format="JPEG", quality=92)

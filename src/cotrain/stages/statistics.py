@@ -14,15 +14,16 @@ def run(settings: Statistics, source: Path, out: Path, made_by: dict, picture: P
     """`--picture` shows the prior of each class as a PNG."""
     rows = store.read_table(source, "index")
     datasets.check_labelled(rows, source)
-    classes, values = settings.labels.classes, settings.labels.values
+    classes = settings.labels.classes
     pixels = np.zeros((len(rows), len(classes)), np.int64)
     places = np.zeros((len(classes), *settings.prior.size), np.int32) if settings.prior else None
-    for i, path in progress(enumerate(rows["label"]), "source statistics", "image", len(rows)):
-        label = datasets.read_label(path, values, settings.size)
+    for i, row in progress(enumerate(rows.itertuples()), "source statistics", "image", len(rows)):
+        coding = settings.labels.coding(row.image_id)
+        label = datasets.read_label(row.label, coding, settings.size)
         pixels[i] = np.bincount(label.ravel(), minlength=256)[: len(classes)]
         if settings.prior:
             same = settings.prior.size == settings.size
-            count(places, label if same else datasets.read_label(path, values, settings.prior.size))
+            count(places, label if same else datasets.read_label(row.label, coding, settings.prior.size))
     with store.create_hdf5(out, "statistics", classes, made_by) as file:
         store.write_strings(file, "image_id", rows["image_id"].tolist())
         file["class_pixels"] = pixels

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 
 from cotrain import metrics, store
@@ -33,13 +34,23 @@ def run(
         labels = measured.get(name, {})
         row = {"round": name, "name": names[name], "miou": score["miou"], "gap_closed": gap}
         row |= {"coverage": labels.get("coverage"), "accuracy": labels.get("accuracy")}
-        rows.append(row | dict(zip(score["classes"], score["iou"], strict=True)))
+        of_class = dict(zip(score["classes"], score["iou"], strict=True))
+        rows.append(row | of_class | _means(settings.means, of_class))
     frame = pd.DataFrame(rows)
-    store.write_bytes(text, _table(frame).encode())
+    notes = "".join(f"\n{note}" for note in settings.notes)
+    store.write_bytes(text, (_table(frame, list(settings.means)) + (notes and f"{notes}\n")).encode())
     store.write_sidecar(text, made_by)
     with store.replacing(out) as temporary:
         frame.to_csv(temporary, index=False, float_format="%.6f", lineterminator="\n")
     store.write_sidecar(out, made_by)
+
+
+def _means(means: dict[str, tuple[str, ...]], iou: dict[str, float | None]) -> dict[str, float]:
+    """Mean IoU over each of several lists of classes."""
+    try:
+        return {name: metrics.mean_iou(np.array([iou[c] for c in classes], float)) for name, classes in means.items()}
+    except KeyError as missing:
+        raise BadInput(f"means: {missing} is none of the classes of --metrics; use the label set of the run") from None
 
 
 def _round(path: Path, rounds: dict[str, str]) -> str:
@@ -47,9 +58,10 @@ def _round(path: Path, rounds: dict[str, str]) -> str:
     return next((r for r in sorted(rounds, key=len, reverse=True) if parts.endswith(f"/{r}")), parts)
 
 
-def _table(frame: pd.DataFrame) -> str:
+def _table(frame: pd.DataFrame, means: list[str]) -> str:
     """The table as text for a terminal, in percent: rounds first, then the IoU of each class."""
-    heads = {"name": "", "miou": "mIoU", "gap_closed": "gap closed", "coverage": "labelled", "accuracy": "correct"}
+    heads = {"name": "", "miou": "mIoU"} | dict(zip(means, means, strict=True))
+    heads |= {"gap_closed": "gap closed", "coverage": "labelled", "accuracy": "correct"}
     show = {"na_rep": "", "float_format": "{:.1f}".format}
     percent = frame.set_index("name").drop(columns="round").astype(float) * 100
     per_class = percent.drop(columns=[c for c in heads if c in percent]).T

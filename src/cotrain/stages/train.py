@@ -38,7 +38,7 @@ def run(
     device = models.device_of(settings.device)
     model = models.load(init, classes, settings.trust) if init else models.build(settings.model, classes)
     model.to(device)
-    labelled = batches.LabelledImages(source, settings.source.values, settings.source_size, color)
+    labelled = batches.LabelledImages(source, settings.source, settings.source_size, color)
     unlabelled = _target_images(settings, target, pseudolabels)
     steps = _steps(settings, labelled, unlabelled)
     optimizer = training.make_optimizer(model, settings.optimizer, settings.course.learning_rate)
@@ -87,7 +87,7 @@ def _target_images(settings: Train, target: Path | None, pseudolabels: Path | No
         return batches.PseudolabelledImages(pseudolabels, target)
     if not (settings.target and settings.target_size):
         raise BadInput("--target without --pseudolabels needs settings.target and settings.target_size")
-    return batches.LabelledImages(target, settings.target.values, settings.target_size)
+    return batches.LabelledImages(target, settings.target, settings.target_size)
 
 
 def _steps(settings: Train, labelled: batches.Images, unlabelled: batches.Images | None) -> int:
