@@ -39,11 +39,9 @@ def listing(folder: Path, settings: dict) -> str:
     layouts = list((settings.get("join") or {}).values()) or [settings]
     patterns = [layout[name] for layout in layouts for name in ("images", "labels") if layout[name]]
     names = sorted({name for pattern in patterns for _, name in matching(folder, pattern)})
-    lists = [sha256(path) for layout in layouts if (path := folder / (layout.get("list_file") or "")).is_file()]
+    lists = [path for layout in layouts if (path := folder / (layout.get("list_file") or "")).is_file()]
     rendered = kept(folder)
-    text = "\n".join(
-        [rendered["sha256"] if rendered else "", *names, *(sha256(path) for path in lists if path.is_file())]
-    )
+    text = "\n".join([rendered["sha256"] if rendered else "", *names, *(sha256(path) for path in lists)])
     return hashlib.sha256(text.encode("utf-8", "surrogateescape")).hexdigest()
 
 
