@@ -43,7 +43,9 @@ OTHERS = {
     "model.architecture": "Unet",
     "model.encoder": "resnet18",
     "model.weights": None,
+    "model.multiple": 64,
     "model.options": {"FPN": {"decoder_dropout": 0.1}},
+    "model_2": {"architecture": "Unet", "encoder": "resnet18", "weights": None},
     "training.source.epochs": 1,
     "training.cycle.epochs": 1,
     "training.final.epochs": 1,
@@ -55,6 +57,7 @@ ALSO = {
     "data.source.dataset": STREETS,
     "data.target.dataset": STREETS,
     "data.validation.dataset": STREETS,
+    "model.encoder": {"model.weights": None},
     "training.source.epochs": {"training.source.steps": None},
     "training.cycle.epochs": {"training.cycle.steps": None},
     "training.final.epochs": {"training.final.steps": None},
@@ -76,13 +79,14 @@ OFF = {
 # ---- edits ------------------------------------------------------------------------------------------------------
 
 
-def leaves(kind: type[BaseModel], prefix: str = "") -> dict[str, object]:
-    """Dotted keys of a config class with their annotations; a section that may be null counts by its keys."""
+def leaves(kind: type[BaseModel], values: dict, prefix: str = "") -> dict[str, object]:
+    """Dotted keys of a config class with their annotations; a section that is null in `values` counts as one key."""
     found = {}
     for name, field in kind.model_fields.items():
         kinds = [k for k in (field.annotation, *get_args(field.annotation)) if hasattr(k, "model_fields")]
-        key = f"{prefix}{field.alias or name}"
-        found |= leaves(kinds[0], f"{key}.") if kinds else {key: field.annotation}
+        key, value = f"{prefix}{field.alias or name}", values.get(field.alias or name, {})
+        nested = kinds and value is not None
+        found |= leaves(kinds[0], value, f"{key}.") if nested else {key: field.annotation}
     return found
 
 
@@ -129,7 +133,7 @@ def other_value(key: str, annotation: object, value: object) -> object:
 def edits() -> dict[tuple[str, str], dict[str, object]]:
     """(key, what the table says is edited) → keys to edit, with their values; every leaf of the config is there."""
     config, found = tiny_config(), {}
-    pairs = [(k, other_value(k, kind, value_of(config, k))) for k, kind in leaves(Config).items()]
+    pairs = [(k, other_value(k, kind, value_of(config, k))) for k, kind in leaves(Config, config).items()]
     for key, value in [*pairs, *OFF.items()]:
         before = value_of(config, key)
         was = "…" if isinstance(before, dict) and before else json.dumps(before)

@@ -401,7 +401,8 @@ SOURCE_TRAIN = {"train source", "train source_only"}
         ("training.final.schedule", "constant", {"train final", "train upper_bound"}),
         ("training.optimizer.momentum", 0.8, ALL_TRAIN | SOURCE_TRAIN),
         ("training.class_balance", 0.01, ALL_TRAIN | SOURCE_TRAIN),
-        ("model.encoder", "resnet18", SOURCE_TRAIN),
+        ("model", {"encoder": "resnet18", "weights": None}, SOURCE_TRAIN),
+        ("training.optimizer.encoder_factor", 0.1, ALL_TRAIN | SOURCE_TRAIN),
         ("training.cycle.learning_rate", 0.1, {"train selftrain", "train mixbatch", "train cotrain"}),
         ("selftrain.start_from", "previous", set()),
         ("selftrain.fuse", False, set()),
@@ -625,6 +626,98 @@ def test_another_architecture_gets_no_options_of_the_first():
     assert told(plan_of(), "train", "source")["model"]["options"] == DEMO["model"]["options"]["FPN"]
     other = plan_of({"model": {"architecture": "DeepLabV3Plus"}})
     assert told(other, "train", "source")["model"]["options"] == {}
+
+
+# ---- two architectures ------------------------------------------------------------------------------------------
+
+SEGFORMER = {"architecture": "Segformer", "encoder": "mit_b0", "weights": None}
+SELFTRAIN_2 = [f"selftrain_2/{i:02d}" for i in range(1, 11)]
+
+
+@pytest.fixture(scope="module")
+def mixed() -> Plan:
+    return plan_of(PAPER, {"model_2": SEGFORMER})
+
+
+def test_second_architecture_has_a_source_model_and_a_selftraining_of_its_own(mixed):
+    assert told(mixed, "train", "source_2")["model"] == SEGFORMER | {"multiple": None, "options": {}}
+    assert told(mixed, "train", "source")["model"]["architecture"] == DEMO["model"]["architecture"]
+    assert mixed.initial("source_2") == [] and mixed.aligned("source_2")
+    for round, before in zip(SELFTRAIN_2, ["source_2", *SELFTRAIN_2], strict=False):
+        assert mixed.initial(round) == ["source_2/model.pt"] and mixed.predictors(round) == [f"{before}/model.pt"]
+        assert mixed.candidates(round) == f"{round.replace('_2', '')}/candidates.csv"
+        assert mixed.fused(round)["pseudolabels"] == f"{round}/pseudolabels.h5"
+        assert told(mixed, "train", round)["collage_share"] == DEMO["mix"]["collage_share"]
+
+
+def test_each_architecture_goes_its_own_way_through_cotraining_and_only_labels_are_exchanged(mixed, paper):
+    for cycle in range(1, 6):
+        first, second = f"cotrain/{cycle:02d}/1", f"cotrain/{cycle:02d}/2"
+        assert mixed.initial(first) == ["selftrain/01/model.pt"]
+        assert mixed.initial(second) == ["selftrain_2/10/model.pt"]
+        assert mixed.fused(first) == paper.fused(first) and mixed.fused(second) == paper.fused(second)
+    assert mixed.predictors("cotrain/01/2") == ["selftrain_2/10/model.pt"]
+    assert mixed.initial("final") == mixed.initial("upper_bound") == ["source/model.pt"]
+
+
+def test_rounds_of_the_second_architecture_are_made_scored_and_measured_and_change_no_others(mixed, paper):
+    extra = {"source_2", *SELFTRAIN_2}
+    assert mixed.evaluated.keys() - paper.evaluated.keys() == extra
+    assert set(mixed.measured) - set(paper.measured) == set(SELFTRAIN_2)
+    assert {f.rsplit("/", 1)[0] for f in set(mixed.files) - set(paper.files) if f.endswith("model.pt")} == extra
+    assert all(re.fullmatch(ROUND, round) for round in extra)
+    assert "self-training, model 2" in [name for name, _ in told(mixed, "plot")["series"]]
+    for round in ("source", "source_only", *SELFTRAIN, *COTRAIN, "final", "upper_bound"):
+        assert mixed.settings("train", round) == paper.settings("train", round)
+    assert set(paper.files) <= set(mixed.files)
+
+
+# ---- models -----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("model", "expected"),
+    [
+        ({"architecture": "Segformr"}, "architecture: no such architecture; did you mean Segformer, or"),
+        ({"architecture": "fcn_resnet50"}, "encoder: set it to null, fcn_resnet50 has an encoder of its own"),
+        ({"encoder": None}, "encoder: name one for FPN, such as resnet50"),
+        ({"encoder": "resnet50"}, "weights: bundled are the weights of tu-tf_efficientnet_lite0 alone"),
+        ({"architecture": "DPT", "encoder": "mit_b0", "weights": None}, "encoder: it has to be a vision transformer"),
+        (
+            {"architecture": "DPT", "encoder": "tu-vit_small_patch14_dinov2", "weights": None},
+            "options: patches of 14 pixels do not fit DPT; give {patch_size: 16}",
+        ),
+        ({"encoder": "tu-resnet18", "weights": "noisy-student"}, "weights: .*named by the encoder: tu-NAME.TAG"),
+        (
+            {"architecture": "nets:small", "encoder": None, "weights": "imagenet"},
+            "weights: a network of your own takes a file or null",
+        ),
+    ],
+)
+@pytest.mark.parametrize("key", ["model", "model_2"])
+def test_model_that_cannot_be_built_is_named_before_anything_runs(key, model, expected):
+    (line,) = faults({key: {"architecture": "FPN"} | model})
+    assert re.match(f"config: {key}.{expected}", line), line
+
+
+@pytest.mark.parametrize("architecture", ["DeepLabV3", "DeepLabV3Plus", "PAN", "UPerNet"])
+def test_mini_batch_of_one_is_refused_where_batch_norm_sees_one_value_of_an_image(architecture):
+    (line,) = faults({"model": {"architecture": architecture}, "training": {"batch": 1}})
+    assert line == f"config: training.batch: 1, and BatchNorm in {architecture} needs 2 images; raise it"
+    plan_of({"model": {"architecture": "Unet"}, "training": {"batch": 1}})
+
+
+def test_code_of_ones_own_is_looked_for_and_trusted_by_every_stage_that_loads_models(tmp_path, monkeypatch):
+    own = {"model_2": {"architecture": "streetnets.small:net", "encoder": None, "weights": None}}
+    (line,) = faults(own)
+    assert line.startswith("config: model_2.architecture: no module streetnets.small; put it into the current folder")
+    (tmp_path / "streetnets").mkdir()
+    (tmp_path / "streetnets" / "small.py").write_text("raise SystemExit('imported')")
+    monkeypatch.chdir(tmp_path)
+    plan = plan_of(own)
+    for stage, name in (("infer", "final"), ("evaluate", "source"), ("train", "final"), ("train", "upper_bound")):
+        assert told(plan, stage, name)["trust"] == ["streetnets.small:net"]
+    assert "trust" not in told(plan_of(), "infer", "final") and "trust" not in told(plan, "train", "source_2")
 
 
 def test_paper_schedule_preset_is_table_1():

@@ -85,7 +85,13 @@ class Data(Strict):
 class NamedModel(Model):
     """A model whose options are kept by architecture, so that an overlay can name another one."""
 
-    options: dict[str, dict[str, JsonValue]] = Field({}, description="architecture → its further arguments")
+    options: dict[str, dict[str, JsonValue]] = Field(
+        {}, validate_default=True, description="architecture → its further arguments"
+    )
+
+    @classmethod
+    def options_of(cls, architecture: str, options: dict) -> dict:
+        return options.get(architecture, {})
 
 
 class Toycity(Strict):
@@ -193,6 +199,7 @@ class Config(Strict):
     data: Data
     toycity: Toycity = Toycity()
     model: NamedModel = NamedModel()
+    model_2: NamedModel | None = Field(None, description="of co-training's model 2; null: as model")
     align_colors: bool = Field(True, description="LAB alignment of the source")
     training: Training = Training()
     inference: Inference = Inference()

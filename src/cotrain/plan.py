@@ -13,10 +13,12 @@ from typing import get_args
 
 from pydantic import BaseModel
 
+from cotrain import architectures
 from cotrain.config import (
     Config,
     Domain,
     LabelSet,
+    NamedModel,
     Part,
     label_values,
     layout,
@@ -31,7 +33,8 @@ from cotrain.settings import Dataset, parse
 
 SOURCE, SOURCE_ONLY, UPPER_BOUND, FINAL = "source", "source_only", "upper_bound", "final"
 SELFTRAIN, MIXBATCH, COTRAIN = "selftrain", "mixbatch", "cotrain"
-ROUND = r"(selftrain|mixbatch)/\d\d|cotrain/\d\d/([12]|both)|final|source|source_only|upper_bound"
+SOURCE_2, SELFTRAIN_2 = "source_2", "selftrain_2"  # of model_2, if it is another architecture
+ROUND = r"(selftrain|selftrain_2|mixbatch)/\d\d|cotrain/\d\d/([12]|both)|final|source|source_2|source_only|upper_bound"
 
 # What a job of a stage reads, beside its settings, is answered by these.
 STRUCTURE = {
@@ -65,6 +68,17 @@ class Plan:
                 raise BadInput(f"config: data.{name}.dataset: {bare[0]} has no labels; choose a labelled dataset")
             if not bare:
                 self._labels(name)
+        self._check_model("model", self.config.model)
+        if self.config.model_2:
+            self._check_model("model_2", self.config.model_2)
+
+    def _check_model(self, key: str, model: NamedModel) -> None:
+        name, batch = model.architecture, self.config.training.batch
+        if batch < (least := architectures.needs(name).batch):
+            raise BadInput(f"config: training.batch: {batch}, and BatchNorm in {name} needs {least} images; raise it")
+        if architectures.library(name) == architectures.OWN and architectures.source_file(name) is None:
+            module, where = name.partition(":")[0], "the current folder or where Python finds packages (PYTHONPATH)"
+            raise BadInput(f"config: {key}.architecture: no module {module}; put it into {where}")
 
     def dataset(self, domain: str) -> Dataset:
         """Description of the dataset of a domain: source, target or validation."""
@@ -94,6 +108,11 @@ class Plan:
         return [f"{SELFTRAIN}/{i:02d}" for i in range(1, self.config.selftrain.cycles + 1)]
 
     @cached_property
+    def selftrain_2_rounds(self) -> list[str]:
+        """Self-training of model 2, if it is another architecture."""
+        return [r.replace(SELFTRAIN, SELFTRAIN_2) for r in self.selftrain_rounds] if self.config.model_2 else []
+
+    @cached_property
     def mixbatch_rounds(self) -> list[str]:
         """Self-training without the collage, for the ablation."""
         return [r.replace(SELFTRAIN, MIXBATCH) for r in self.selftrain_rounds]
@@ -108,6 +127,8 @@ class Plan:
         if self.config.align_colors:
             names[SOURCE] = "source + LAB"
         names |= {r: f"self-training {_cycle(r)}" for r in self.selftrain_rounds}
+        names |= {SOURCE_2: "source, model 2"} if self.config.model_2 else {}
+        names |= {r: f"self-training {_cycle(r)}, model 2" for r in self.selftrain_2_rounds}
         pairs = zip(self.cotrain_rounds(1), self.cotrain_rounds(2), strict=True)
         names |= {r: f"co-training {_cycle(r)}, model {r[-1]}" for pair in pairs for r in pair}
         if cycles := self.config.cotrain.cycles:
@@ -140,7 +161,8 @@ class Plan:
     @property
     def measured(self) -> list[str]:
         """Rounds that train on pseudo-labels."""
-        return [r for r in self.evaluated if r.split("/")[0] in (SELFTRAIN, COTRAIN, FINAL) and r != self.pair]
+        stages = (SELFTRAIN, SELFTRAIN_2, COTRAIN, FINAL)
+        return [r for r in self.evaluated if r.split("/")[0] in stages and r != self.pair]
 
     # ---- files: all of them, and what each round's stages read -----------------------------------------------
 
@@ -151,12 +173,11 @@ class Plan:
         files = [f"data/{name}.csv" for name in (*self.domains, *(["color"] if config.align_colors else []))]
         files += ["data/source_statistics.h5"] if config.training.class_balance else self.prior("")
         files += self.prior_picture
-        files += [f"{SOURCE}/model.pt"]
+        files += [f"{round}/model.pt" for round in (SOURCE, *([SOURCE_2] if config.model_2 else []))]
         files += [f"{FINAL}/{name}" for name in (*labelled, "model.pt")] if config.final else []
-        for round in self.selftrain_rounds:
-            files += [
-                f"{round}/{name}" for name in ("candidates.csv", *labelled, "selected.csv", "labels.h5", "model.pt")
-            ]
+        files += [f"{round}/candidates.csv" for round in self.selftrain_rounds]
+        for round in self.selftrain_rounds + self.selftrain_2_rounds:
+            files += [f"{round}/{name}" for name in (*labelled, "selected.csv", "labels.h5", "model.pt")]
         for round in self.cotrain_rounds(1) + self.cotrain_rounds(2):
             cycle, model = round.rsplit("/", 1)
             used = self.exchanged(cycle)["pseudolabels"][int(model) - 1]
@@ -178,6 +199,7 @@ class Plan:
         stage, *rest = round.split("/")
         return {
             SELFTRAIN: f"{round}/candidates.csv",
+            SELFTRAIN_2: f"{SELFTRAIN}/{''.join(rest)}/candidates.csv",
             MIXBATCH: f"{SELFTRAIN}/{''.join(rest)}/candidates.csv",
             COTRAIN: f"{COTRAIN}/{''.join(rest[:1])}/candidates.csv",
             FINAL: "data/target.csv",
@@ -197,7 +219,7 @@ class Plan:
 
         With `start_from: previous`, a cycle of self-training goes on from the model of the cycle before.
         """
-        if round in (SOURCE, SOURCE_ONLY):
+        if round in (SOURCE, SOURCE_2, SOURCE_ONLY):
             return []
         goes_on = round.startswith((SELFTRAIN, MIXBATCH)) and self.config.selftrain.start_from == "previous"
         return [f"{self._before(round) if goes_on else self._start(round)}/model.pt"]
@@ -257,10 +279,13 @@ class Plan:
         return self.config.mix.collage_share if round.startswith((SELFTRAIN, COTRAIN)) else None
 
     def _start(self, round: str) -> str:
+        """W_0 of the round's architecture; in the co-training loop W_{K_m} and W_{K_M}, each of its architecture."""
         if round.startswith(COTRAIN):
             selftrain = self.config.selftrain
-            return f"{SELFTRAIN}/{selftrain.early_cycle if round[-1] == '1' else selftrain.cycles:02d}"
-        return SOURCE
+            if round[-1] == "1":
+                return f"{SELFTRAIN}/{selftrain.early_cycle:02d}"
+            return f"{SELFTRAIN_2 if self.config.model_2 else SELFTRAIN}/{selftrain.cycles:02d}"
+        return SOURCE_2 if round.startswith(SELFTRAIN_2) else SOURCE
 
     def _before(self, round: str) -> str:
         if _cycle(round) == 1:
@@ -372,6 +397,7 @@ class Plan:
             "batch": inference.batch,
             "threads": inference.threads,
             "device": config.device,
+            **self._trust(),
         }
         if inference.patches.count:
             settings["patches"] = inference.patches.model_dump(mode="json")
@@ -410,7 +436,7 @@ class Plan:
 
     def _train(self, round: str) -> dict:
         config, training = self.config, self.config.training
-        course = {SOURCE: training.source, SOURCE_ONLY: training.source, FINAL: training.final}
+        course = dict.fromkeys((SOURCE, SOURCE_2, SOURCE_ONLY), training.source) | {FINAL: training.final}
         course = course.get(round, training.final if round == UPPER_BOUND else training.cycle)
         settings = {
             "name": round,
@@ -427,19 +453,21 @@ class Plan:
             "cache_mb": training.cache_mb,
             "restart_minutes": training.restart_minutes,
         }
-        if round in (SOURCE, SOURCE_ONLY):
-            return settings | {
-                "model": config.model.model_dump(mode="json") | {"options": self._model_options()},
-                "seed": seed_of(config.seed, "train", SOURCE),
-            }
+        if round in (SOURCE, SOURCE_2, SOURCE_ONLY):
+            model = config.model_2 if round == SOURCE_2 else config.model
+            seed = seed_of(config.seed, "train", SOURCE if round == SOURCE_ONLY else round)
+            return settings | {"model": _one_model(model), "seed": seed}
         settings |= {"target_share": config.mix.target_share, "target_size": config.data.target.size}
+        settings |= self._trust()
         if round == UPPER_BOUND:
             return settings | {"target": self._labels("target")}
         return settings | self._mixed(round)
 
-    def _model_options(self) -> dict:
-        model = self.config.model
-        return model.options.get(model.architecture, {})
+    def _trust(self) -> dict:
+        """Code of the person's own that model files of this run may name."""
+        models = [model for model in (self.config.model, self.config.model_2) if model]
+        own = {m.architecture for m in models if architectures.library(m.architecture) == architectures.OWN}
+        return {"trust": sorted(own)} if own else {}
 
     def _evaluate(self, _: str) -> dict:
         inference = self.config.inference
@@ -452,6 +480,7 @@ class Plan:
             "batch": inference.batch,
             "threads": inference.threads,
             "device": self.config.device,
+            **self._trust(),
         }
 
     def _measure(self, _: str) -> dict:
@@ -472,6 +501,7 @@ class Plan:
 
     def _plot(self, _: str) -> dict:
         series = {"self-training": self.selftrain_rounds}
+        series |= {"self-training, model 2": self.selftrain_2_rounds} if self.selftrain_2_rounds else {}
         series |= {f"co-training, model {m}": self.cotrain_rounds(m) for m in (1, 2) if self.config.cotrain.cycles}
         series |= {"last training": [FINAL]} if self.config.final else {}
         columns = [self.evaluated[r] for r in self.pictured]
@@ -527,6 +557,12 @@ class _Traced:
             if isinstance(value, _Traced):
                 value.model_dump()
         return self._part.model_dump(**how)
+
+
+def _one_model(model: NamedModel) -> dict:
+    """A model as its training stage is told of it: with the options of its architecture alone."""
+    options = model.options_of(model.architecture, model.options)
+    return model.model_dump(mode="json") | {"options": options}
 
 
 def _cycle(round: str) -> int:

@@ -12,11 +12,11 @@ from pathlib import Path
 from typing import Any
 
 from cotrain import __version__
+from cotrain.architectures import source_file, weights_file
 from cotrain.errors import BadInput
 from cotrain.manifest import manifest
 
 LISTS_IMAGES = ("index", "draw")  # stages whose tables name images that are read by whoever reads the table
-NOT_FILES = (None, "bundled", "imagenet")  # what encoder weights may be beside a file
 BINARY = (".h5", ".pt")  # nobody edits these by hand, as tables may be
 END = ".provenance.json"
 
@@ -39,9 +39,9 @@ def listing(folder: Path, settings: dict) -> str:
     layouts = list((settings.get("join") or {}).values()) or [settings]
     patterns = [layout[name] for layout in layouts for name in ("images", "labels") if layout[name]]
     names = sorted({name for pattern in patterns for _, name in matching(folder, pattern)})
-    lists = [sha256(path) for layout in layouts if (path := folder / (layout.get("list_file") or "")).is_file()]
+    lists = [path for layout in layouts if (path := folder / (layout.get("list_file") or "")).is_file()]
     rendered = kept(folder)
-    text = "\n".join([rendered["sha256"] if rendered else "", *names, *lists])
+    text = "\n".join([rendered["sha256"] if rendered else "", *names, *(sha256(path) for path in lists)])
     return hashlib.sha256(text.encode("utf-8", "surrogateescape")).hexdigest()
 
 
@@ -97,8 +97,10 @@ def digest(role: str, path: Path, settings: dict) -> str:
 
 def named_files(settings: dict) -> list[str]:
     """Files that settings name: read by the stage, but by no flag."""
-    named = [settings.get("ego_mask"), (settings.get("model") or {}).get("weights")]
-    return [str(Path(name)) for name in named if name not in NOT_FILES]
+    model = settings.get("model") or {}
+    own = [*settings.get("trust", ()), *([model["architecture"]] if model else [])]
+    named = [settings.get("ego_mask"), weights_file(model.get("weights")), *map(source_file, own)]
+    return [str(Path(name)) for name in dict.fromkeys(named) if name]
 
 
 def listed(path: Path) -> str | None:

@@ -20,7 +20,7 @@ from pydantic import (
     model_validator,
 )
 
-from cotrain import plain
+from cotrain import architectures, plain
 from cotrain.errors import BadInput, in_short
 from cotrain.pseudolabels import POLICIES, VOID
 
@@ -42,6 +42,12 @@ def _one_per_image(pattern: str) -> str:
     if "{id}" not in pattern:
         raise ValueError("the label path must contain {id}, or all images have the same label")
     return pattern
+
+
+def _own_code(name: str) -> str:
+    if architectures.library(name) != architectures.OWN:
+        raise ValueError("it comes with a library and needs no trust; leave it out")
+    return name
 
 
 def class_names(classes: tuple[str, ...]) -> tuple[str, ...]:
@@ -72,6 +78,10 @@ Rgb = tuple[Level, Level, Level]
 PartName = Annotated[str, Field(pattern=r"^[A-Za-z0-9_-][A-Za-z0-9_.-]*$")]
 Below = Annotated[str, AfterValidator(_below)]
 LabelPattern = Annotated[Below, AfterValidator(_one_per_image)]
+Trust = Annotated[
+    tuple[Annotated[str, AfterValidator(_own_code)], ...],
+    Field(description="your own module:functions that a model file may name; no other code is run"),
+]
 LabelValue = Annotated[int, Field(ge=0, le=0xFFFFFF)]
 Encoding = Literal["ids", "red", "colors"]
 Ratio = tuple[Annotated[int, Field(ge=1, le=10_000)], Annotated[int, Field(ge=1, le=10_000)]]
@@ -134,16 +144,60 @@ class Labels(Coding):
 
 
 class Model(Strict):
-    """A segmentation model: image → logits. Any architecture and encoder of segmentation-models-pytorch."""
+    """A segmentation model: image → logits (docs/models.md)."""
 
-    architecture: str = Field("DeepLabV3Plus", description="architecture of segmentation-models-pytorch")
-    encoder: str = Field("tu-tf_efficientnet_lite0", description="its encoder; any timm model as tu-NAME")
+    architecture: str = Field(
+        "DeepLabV3Plus",
+        description="of segmentation-models-pytorch, of torchvision, or your own module:function",
+    )
+    encoder: str | None = Field(
+        architectures.BUNDLED_ENCODER,
+        validate_default=True,
+        description="of segmentation-models-pytorch; timm's as tu-NAME; null: the architecture has its own",
+    )
     weights: str | None = Field(
         "bundled",
-        description="encoder weights: `bundled` (ImageNet, EfficientNet-Lite0 only, offline), `imagenet` (downloads), "
-        "a file saved with torch.save, or null",
+        validate_default=True,
+        description="of the encoder: `bundled` (ImageNet, EfficientNet-Lite0 only, offline), `imagenet` or another "
+        "name of the hub (downloads), a file (torch.save, safetensors), or null",
     )
-    options: dict[str, JsonValue] = Field({}, description="further architecture arguments")
+    multiple: Annotated[int, Field(ge=1, le=1024)] | None = Field(
+        None, description="image sides are padded to multiples of it; null: what the library says"
+    )
+    options: dict[str, JsonValue] = Field({}, validate_default=True, description="further architecture arguments")
+
+    @field_validator("architecture")
+    @classmethod
+    def _known(cls, architecture: str) -> str:
+        architectures.library(architecture)
+        return architecture
+
+    @field_validator("encoder")
+    @classmethod
+    def _of_architecture(cls, encoder: str | None, info: ValidationInfo) -> str | None:
+        if "architecture" in info.data:  # it is missing if it is at fault
+            architectures.check_encoder(info.data["architecture"], encoder)
+        return encoder
+
+    @field_validator("weights")
+    @classmethod
+    def _of_encoder(cls, weights: str | None, info: ValidationInfo) -> str | None:
+        if {"architecture", "encoder"} <= info.data.keys():
+            architectures.check_weights(info.data["architecture"], info.data["encoder"], weights)
+        return weights
+
+    @field_validator("options")
+    @classmethod
+    def _of_both(cls, options: dict, info: ValidationInfo) -> dict:
+        if {"architecture", "encoder"} <= info.data.keys():
+            architecture = info.data["architecture"]
+            architectures.check_options(architecture, info.data["encoder"], cls.options_of(architecture, options))
+        return options
+
+    @classmethod
+    def options_of(cls, _: str, options: dict) -> dict:
+        """The options of an architecture."""
+        return options
 
 
 class Augmentation(Strict):
@@ -157,6 +211,7 @@ class Optimizer(Strict):
     name: Literal["sgd", "adamw"] = Field("sgd", description="optimizer")
     momentum: Share = Field(0.9, description="momentum (sgd)")
     weight_decay: Annotated[float, Field(ge=0, allow_inf_nan=False)] = Field(0.0001, description="weight decay")
+    encoder_factor: Positive = Field(1.0, description="learning rate of the encoder, as a multiple of the head's")
 
 
 Schedule = Literal["constant", "step", "poly", "one_cycle"]
@@ -212,6 +267,7 @@ class Infer(Views):
     seed: Seed = 0
     batch: Count = Field(8, description="images, or patches, per forward pass")
     ego_mask: str | None = Field(None, description="PNG whose non-zero pixels (the own vehicle) are void")
+    trust: Trust = ()
     device: Device = "auto"
     threads: Threads = 1
 
@@ -273,12 +329,13 @@ class Color(Strict):
 class Train(Strict):
     name: str = Field("", description="name to show in the progress")
     model: Model = Field(Model(), description="model to build when no --init is given")
+    trust: Trust = ()
     source: Labels = Field(description="classes, and values of the source labels")
     source_size: Size = Field(description="working size of source images, pixels")
     target_size: Size | None = Field(None, description="working size of target images, pixels")
     target: Labels | None = Field(None, description="values of the target labels (upper bound only)")
     augmentation: Augmentation = Field(Augmentation(), description="crop (height, width in pixels), zoom, flip, jitter")
-    optimizer: Optimizer = Field(Optimizer(), description="name (sgd, adamw), momentum, weight_decay")
+    optimizer: Optimizer = Field(Optimizer(), description="name (sgd, adamw), momentum, weight_decay, encoder_factor")
     course: Course = Field(Course(), description="steps (iterations) or epochs, learning_rate, schedule")
     batch: Count = Field(4, description="images per mini-batch, N_MB")
     target_share: Share = Field(0.0, description="share of target images in a mini-batch, p_MB")
@@ -300,6 +357,7 @@ class Evaluate(Views):
     size: Size = Field(description="working height and width, pixels")
     batch: Count = Field(8, description="images per forward pass")
     pictures: Annotated[int, Field(ge=0)] = Field(8, description="images whose prediction is kept for the figures")
+    trust: Trust = ()
     device: Device = "auto"
     threads: Threads = 1
 
@@ -390,6 +448,7 @@ class Predict(Strict):
     size: Size | None = Field(None, description="working height and width, pixels; null: the image's own")
     colors: dict[str, Rgb] = Field({}, description="class → sRGB of the overlay")
     opacity: Share = Field(0.6, description="of the colours over the photograph")
+    trust: Trust = ()
     device: Device = "auto"
     threads: Threads = 2
 

@@ -7,7 +7,7 @@ import torch
 from torch.nn import functional as F
 from torch.optim import lr_scheduler
 
-from cotrain.errors import BadInput
+from cotrain.errors import BadInput, in_short
 from cotrain.models import Segmenter
 from cotrain.pseudolabels import VOID
 from cotrain.settings import Optimizer
@@ -17,17 +17,34 @@ SCHEDULES = {
     "step": lambda optimizer, steps: lr_scheduler.MultiStepLR(optimizer, [steps // 3, 2 * steps // 3], gamma=0.1),
     "poly": lambda optimizer, steps: lr_scheduler.PolynomialLR(optimizer, steps, power=0.9),
     "one_cycle": lambda optimizer, steps: lr_scheduler.OneCycleLR(
-        optimizer, max_lr=optimizer.param_groups[0]["lr"], total_steps=steps, pct_start=0.2
+        optimizer, max_lr=[group["lr"] for group in optimizer.param_groups], total_steps=steps, pct_start=0.2
     ),
 }
 
 
 def make_optimizer(model: Segmenter, settings: Optimizer, learning_rate: float) -> torch.optim.Optimizer:
+    """An optimizer whose learning rates, the encoder's and the others', are those before any schedule."""
     fused = next(model.parameters()).is_cuda
     common = {"lr": learning_rate, "weight_decay": settings.weight_decay, "fused": fused}
+    parameters = _parameters(model, settings.encoder_factor, learning_rate)
     if settings.name == "adamw":
-        return torch.optim.AdamW(model.parameters(), **common)
-    return torch.optim.SGD(model.parameters(), momentum=settings.momentum, **common)
+        return torch.optim.AdamW(parameters, **common)
+    return torch.optim.SGD(parameters, momentum=settings.momentum, **common)
+
+
+def _parameters(model: Segmenter, encoder_factor: float, learning_rate: float) -> list:
+    """All parameters; or those of the encoder, with `encoder_factor` times the learning rate, and the others."""
+    if encoder_factor == 1:
+        return list(model.parameters())
+    if model.encoder is None:
+        raise BadInput(
+            f"optimizer.encoder_factor: {model.settings.architecture} has no part named encoder or backbone; "
+            "set it to 1, or name that part so"
+        )
+    encoder = list(model.encoder.parameters())
+    of_encoder = {id(parameter) for parameter in encoder}
+    others = [parameter for parameter in model.parameters() if id(parameter) not in of_encoder]
+    return [{"params": encoder, "lr": encoder_factor * learning_rate}, {"params": others}]
 
 
 def segmentation_loss(logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
@@ -49,7 +66,7 @@ def train(
     for step, (images, labels) in enumerate(batches, first):
         images, labels = images.to(device, non_blocking=True), labels.to(device, non_blocking=True)
         with torch.autocast(device.type, torch.bfloat16, enabled=device.type == "cuda"):
-            logits = model(images)
+            logits = _logits(model, images)
         loss = segmentation_loss(logits, labels)
         optimizer.zero_grad(set_to_none=True)
         loss.backward()
@@ -61,6 +78,16 @@ def train(
                 raise _diverged("loss", step)
             report(value)
         after_step(step + 1)
+
+
+def _logits(model: Segmenter, images: torch.Tensor) -> torch.Tensor:
+    try:
+        return model(images)
+    except ValueError as error:  # BatchNorm over a single value
+        raise BadInput(
+            f"batch, augmentation.crop: {len(images)} images of {images.shape[-2]}×{images.shape[-1]} are too "
+            f"little to train {model.settings.architecture} ({in_short(error)}); raise one of the two"
+        ) from None
 
 
 def check_numbers(model: Segmenter, step: int) -> None:

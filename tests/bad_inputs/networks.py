@@ -148,7 +148,7 @@ def model_whose_settings_are_of_a_wrong_type(box):
     return changed(box, model={"architecture": 5})
 
 
-@case("model: cannot build Palace", "mend model.*")
+@case("model.pt: model.architecture: no such architecture")
 def model_of_an_unknown_architecture(box):
     return changed(box, model={"architecture": "Palace"})
 

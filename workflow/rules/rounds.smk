@@ -102,7 +102,7 @@ rule finetune:
     log:
         f"{RUN}/logs/{{round}}/train.log",
     wildcard_constraints:
-        round=r"(selftrain|mixbatch)/\d\d|cotrain/\d\d/[12]",
+        round=r"(selftrain|selftrain_2|mixbatch)/\d\d|cotrain/\d\d/[12]",
     conda:
         "../../envs/environment.yaml"
     threads: CONFIG.training.threads

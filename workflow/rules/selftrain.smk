@@ -6,7 +6,7 @@ rule select:
     log:
         f"{RUN}/logs/{{round}}/select.log",
     wildcard_constraints:
-        round=r"(selftrain|mixbatch)/\d\d",
+        round=r"(selftrain|selftrain_2|mixbatch)/\d\d",
     conda:
         "../../envs/environment.yaml"
     params:

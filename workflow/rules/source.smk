@@ -6,7 +6,7 @@ rule train_source:
     log:
         f"{RUN}/logs/{{round}}/train.log",
     wildcard_constraints:
-        round="source|source_only",
+        round="source|source_2|source_only",
     conda:
         "../../envs/environment.yaml"
     threads: CONFIG.training.threads

@@ -19,7 +19,7 @@ def run(
     classes = settings.labels.classes
     torch.set_num_threads(settings.threads)
     device = models.device_of(settings.device)
-    probabilities = inference.ensemble([models.load(m, classes).to(device) for m in model])
+    probabilities = inference.ensemble([models.load(m, classes, settings.trust).to(device) for m in model])
     confusion = np.zeros((len(classes), len(classes)), np.int64)
     shown = set(np.linspace(0, len(rows) - 1, min(settings.pictures, len(rows))).round().astype(int).tolist())
     kept = {}

@@ -22,7 +22,8 @@ def run(
         raise BadInput(f"keep_classes: {settings.keep_classes} of {classes} classes are wanted; lower it")
     torch.set_num_threads(settings.threads)
     device = models.device_of(settings.device)
-    probabilities = inference.ensemble([models.load(m, settings.classes).to(device) for m in model], settings.ensemble)
+    loaded = [models.load(m, settings.classes, settings.trust).to(device) for m in model]
+    probabilities = inference.ensemble(loaded, settings.ensemble)
     maps = inference.strategy(probabilities, settings, _prior(settings, statistics) if statistics else None)
     photographs = ((row.image_id, datasets.read_image(row.image, settings.size)) for row in rows.itertuples())
     ego = datasets.read_mask(settings.ego_mask, settings.size) if settings.ego_mask else None

@@ -15,8 +15,9 @@ def run(settings: Predict, model: list[Path], images: list[Path], out: Path) -> 
     """Writes NAME.png (classes) and NAME_overlay.jpg into the folder `out` for each image NAME.*."""
     torch.set_num_threads(settings.threads)
     device = models.device_of(settings.device)
-    classes = models.load(model[0]).classes
-    probabilities = inference.ensemble([models.load(path, classes).to(device) for path in model])
+    classes = models.load(model[0], trust=settings.trust).classes
+    loaded = [models.load(path, classes, settings.trust).to(device) for path in model]
+    probabilities = inference.ensemble(loaded)
     if twice := {p.stem for p in images if sum(q.stem == p.stem for q in images) > 1}:
         raise BadInput(f"{min(twice)}: several images have this name; predict them into different folders")
     default = figures.default_colors(len(classes))
