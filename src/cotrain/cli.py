@@ -21,6 +21,7 @@ STAGES = {
     "statistics": "count the classes of the source images, and where they are",
     "draw": "draw the candidates of a cycle",
     "infer": "store the most probable classes of each pixel",
+    "merge": "join the shards of an inference",
     "threshold": "turn predictions into pseudo-labels",
     "select": "keep the most confident images",
     "combine": "fill void pseudo-labels with the other model's",
