@@ -2,8 +2,10 @@
 
 import json
 import os
+import signal
 import subprocess
 import sys
+import time
 from functools import partial
 from pathlib import Path
 
@@ -99,3 +101,64 @@ def test_two_processes_have_the_losses_and_the_model_of_one(paths, tmp_path, enc
     assert states[0].keys() == states[1].keys()
     for name, tensor in states[0].items():
         torch.testing.assert_close(states[1][name], tensor, rtol=1e-2, atol=1e-3, msg=name)
+
+
+# ---- the command ------------------------------------------------------------------------------------------------
+
+
+def started(options: dict, paths: dict, **more: Path) -> subprocess.Popen:
+    flags = [word for name, path in (paths | more).items() for word in (f"--{name}", str(path))]
+    command = [sys.executable, "-m", "cotrain.cli", "train", *flags, "--settings", json.dumps(options)]
+    return subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=os.environ | {"OMP_NUM_THREADS": "1"})
+
+
+def ended(process: subprocess.Popen) -> tuple[int, str]:
+    said = process.communicate(timeout=1200)[1]
+    return process.returncode, said
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
+def test_two_killed_processes_called_again_give_the_bytes_of_two_undisturbed_ones(paths, tmp_path, number):
+    """With dropout, so that each process must go on with its own generator. The signal reaches the parent alone."""
+    options = settings(gpus=2, restart_minutes=1e-9)
+    options["model"]["options"]["decoder_dropout"] = 0.5
+    options["course"]["steps"] = 12
+    restart, out = tmp_path / ".restart" / "01.pt", tmp_path / "model.pt"
+    process = started(options, paths, out=out, restart=restart)
+    while not restart.exists():
+        assert process.poll() is None, process.stderr.read()
+        time.sleep(0.01)
+    process.send_signal(number)
+    code, said = ended(process)
+    assert not out.exists() and restart.exists() and "Traceback" not in said
+    if number == signal.SIGTERM:
+        assert code == 143 and said.count("stopped by SIGTERM after step") == 1
+    code, said = ended(started(options, paths, out=out, restart=restart))
+    assert code == 0 and said.count("goes on after step") == 1, said
+    assert [path.name for path in restart.parent.iterdir()] == []
+    code, said = ended(started(options, paths, out=tmp_path / "undisturbed.pt"))
+    assert code == 0 and said.count(f"train selftrain/01: {12}/12 steps") == 1 and "Warning" not in said, said
+    assert out.read_bytes() == (tmp_path / "undisturbed.pt").read_bytes()
+
+
+def test_image_that_one_process_cannot_read_is_one_line_of_all(paths, tmp_path):
+    """Of a batch of two, the second process has the target image; the first waits for it no longer than a step."""
+    for image in (tmp_path / "target" / "images").iterdir():
+        image.write_bytes(image.read_bytes()[:200])
+    options = settings(gpus=2, batch=2, target_share=0.5, collage_share=None, rare_crops=0.0)
+    code, said = ended(started(options, paths, out=tmp_path / "model.pt"))
+    faults = [line for line in said.splitlines() if line.startswith("error: ")]
+    assert code == 2 and len(faults) == 1 and ".png: damaged" in faults[0], said
+    assert "Traceback" not in said and not (tmp_path / "model.pt").exists()
+
+
+def test_more_processes_than_images_in_a_batch_are_refused(refused, paths, tmp_path):
+    message = refused("train", settings(gpus=6), **paths, out=tmp_path / "model.pt")
+    assert message == "error: batch: 5 images for 6 gpus; give each at least one\n"
+
+
+def test_parts_of_a_batch_are_the_batch():
+    """In turn, so that each process gets source and target images alike."""
+    parts = [processes.Team(rank, 3).share(range(8)) for rank in range(3)]
+    assert sorted(i for part in parts for i in part) == list(range(8))
+    assert list(parts[1]) == [1, 4, 7]

@@ -33,6 +33,7 @@ STAGES = {
     "summarize": "join all scores into one table",
     "plot": "draw the figures",
     "predict": "label your own images with a model",
+    "plan": "print what a run will cost",
     "explain": "print what made a file",
     "verify": "check the hashes of a run",
     "accept": "let a run count as made by the code of now",
@@ -41,7 +42,13 @@ OUTPUTS = {"out", "table", "text", "picture", "pictures"}
 KEPT = {"restart"}  # written as well, and of use after a fault
 PREDICTED = (".png", "_overlay.jpg")  # endings of what `predict` writes of a photograph
 MAYBE_FOLDERS = {"root", "file", "folder"}  # the stage itself says what is wrong with them
-POSITIONAL = {("predict", "images"), ("explain", "file"), ("verify", "folder"), ("accept", "folder")}
+POSITIONAL = {
+    ("predict", "images"),
+    ("plan", "config"),
+    ("explain", "file"),
+    ("verify", "folder"),
+    ("accept", "folder"),
+}
 
 
 class _Parser(argparse.ArgumentParser):

@@ -30,6 +30,11 @@ def index(root: Path, settings: Index) -> list[dict]:
     Sizes come from the file headers; no image is decoded. With a label pattern, every image must have a label of
     its own size.
     """
+    return [_row(root, image_id, path, settings.labels) for image_id, path in listed(root, settings)]
+
+
+def listed(root: Path, settings: Index) -> list[tuple[str, Path]]:
+    """(id, path) of the images of an index table, by their names alone."""
     if not root.is_dir():
         raise BadInput(f"{root}: no such folder; set data.root in the config or the environment variable COTRAIN_DATA")
     found = sorted(_matches(root, settings.images))
@@ -38,7 +43,7 @@ def index(root: Path, settings: Index) -> list[dict]:
         raise BadInput(f"{root}: no image matches {settings.images}; check the folder and the dataset's pattern")
     if settings.limit and settings.limit < len(found):
         found = [found[i] for i in np.linspace(0, len(found) - 1, settings.limit).round().astype(int)]
-    return [_row(root, image_id, path, settings.labels) for image_id, path in found]
+    return found
 
 
 def _matches(root: Path, pattern: str) -> list[tuple[str, Path]]:
