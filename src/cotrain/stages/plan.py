@@ -17,7 +17,7 @@ def run(config: list[Path], rates: Path | None = None, out: Path | None = None) 
     The folder `workflow` is looked for beside the first.
     Without `--rates` a few real commands are timed on this machine first; `--out` keeps what they took, for `--rates`.
     """
-    plan = Plan(_merged(config), config[0].absolute().parent / "workflow")
+    plan = Plan(merged(config), config[0].absolute().parent / "workflow")
     found = parse(costs.Rates, _json(rates), str(rates)) if rates else calibration.measure(plan)
     lines = list(costs.report(costs.Costs(plan, found), os.cpu_count() or 1))
     if out:
@@ -25,15 +25,15 @@ def run(config: list[Path], rates: Path | None = None, out: Path | None = None) 
     print("\n".join(lines))
 
 
-def _merged(files: list[Path]) -> dict:
+def merged(files: list[Path]) -> dict:
     """The config that Snakemake makes of several files: the later one wins, section by section."""
-    merged: dict = {}
+    config: dict = {}
     for file in files:
         content = read_plain(file)
         if not isinstance(content, dict):
             raise BadInput(f"{file}: not a config, which has keys and values; give config.yaml first, then overlays")
-        _update(merged, content)
-    return merged
+        _update(config, content)
+    return config
 
 
 def _update(config: dict, changes: dict) -> None:
