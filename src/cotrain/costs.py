@@ -124,7 +124,7 @@ def _of_round(plan: Plan, round: str) -> Iterator[Job]:
     read = (*plan.predictors(round), candidates, *plan.prior(round))
     if plan.in_shards(round):
         count = plan.config.inference.shards
-        shards = tuple(f".shards/{round}/{n}-of-{count}.h5" for n in range(1, count + 1))
+        shards = tuple(f".shards/{round}/{n}-of-{count}/predictions.h5" for n in range(1, count + 1))
         for shard in shards:
             yield Job("infer_shard", round, (shard,), read)
         yield Job("merge", round, (predictions,), shards)

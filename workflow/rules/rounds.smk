@@ -54,7 +54,7 @@ rule infer_shard:
         unpack(
             job(
                 "infer",
-                f"{RUN}/.shards/{{shard}}.h5",
+                f"{RUN}/.shards/{{shard}}/predictions.h5",
                 "shard",
                 models=lambda wildcards: of_run(PLAN.predictors(round_of(wildcards.shard))),
                 images=lambda wildcards: of_run(PLAN.candidates(round_of(wildcards.shard))),
@@ -62,8 +62,8 @@ rule infer_shard:
             )
         ),
     output:
-        shard=temp(f"{RUN}/.shards/{{shard}}.h5"),
-        provenance=temp(sidecar(Path(f"{RUN}/.shards/{{shard}}.h5"))),
+        shard=temp(f"{RUN}/.shards/{{shard}}/predictions.h5"),
+        provenance=temp(sidecar(Path(f"{RUN}/.shards/{{shard}}/predictions.h5"))),
     log:
         f"{RUN}/logs/{{shard}}/infer.log",
     wildcard_constraints:
@@ -91,7 +91,7 @@ rule merge:
                 statistics=lambda wildcards: of_run(PLAN.prior(wildcards.round)),
             )
         ),
-        shards=gather.shards(f"{RUN}/.shards/{{{{round}}}}/{{scatteritem}}.h5"),
+        shards=gather.shards(f"{RUN}/.shards/{{{{round}}}}/{{scatteritem}}/predictions.h5"),
     output:
         f"{RUN}/{{round}}/predictions.h5",
     log:
