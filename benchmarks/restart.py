@@ -13,6 +13,7 @@ import torch
 
 from cotrain import models, restarts, training
 from cotrain.config import Training
+from cotrain.processes import ALONE
 from cotrain.settings import Model, Optimizer
 
 WRITES = 9
@@ -35,7 +36,7 @@ def written(settings: Model, optimizer_settings: Optimizer, path: Path) -> list[
     training.train(model, [batch], optimizer, scheduler, report=lambda loss: None, after_step=lambda done: None)
     made_by = {"settings": {}, "inputs": {}, "code": "", "definitions": {}}
     parts = {"model": model, "optimizer": optimizer, "scheduler": scheduler}
-    restart = restarts.Restart(path, 1e-9, "", made_by, **parts)
+    restart = restarts.Restart(path, 1e-9, "", made_by, ALONE, **parts)
     seconds = []
     for done in range(WRITES):
         start = time.perf_counter()

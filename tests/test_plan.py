@@ -11,7 +11,7 @@ from conftest import PROJECT
 
 from cotrain import settings
 from cotrain.errors import BadInput
-from cotrain.plan import ROUND, Plan
+from cotrain.plan import ROUND, Plan, round_of
 
 WORKFLOW = PROJECT / "workflow"
 DEMO = yaml.safe_load((PROJECT / "config.yaml").read_text(encoding="utf-8"))
@@ -416,6 +416,7 @@ SOURCE_TRAIN = {"train source", "train source_only"}
         ("inference.keep_classes", 2, {"infer selftrain", "infer mixbatch", "infer cotrain", "infer final"}),
         ("final.ensemble", "max", {"infer final"}),
         ("final.labels_from", "2", set()),
+        ("inference.shards", 4, set()),  # the same file from more jobs
         ("data.source.limit", 5, {"index source"}),
         ("data.target.limit", 5, {"index target", "index target_labelled"}),
         ("toycity.target", 5, {"render target-0"}),
@@ -429,6 +430,23 @@ def test_a_changed_key_changes_the_settings_of_its_own_stage_only(paper, key, va
         f"{stage} {name.split('/')[0]}".strip() for (stage, name) in before if before[stage, name] != after[stage, name]
     }
     assert found == changed
+
+
+def test_shards_are_of_inferences_of_the_whole_target_set_alone():
+    assert not any(plan_of(PAPER).in_shards(round) for round in (*SELFTRAIN, *COTRAIN, "final"))
+    plan = plan_of(PAPER, {"inference": {"shards": 4}, "cotrain": {"candidates": None}})
+    assert plan.in_shards("final") and all(map(plan.in_shards, COTRAIN)) and not any(map(plan.in_shards, SELFTRAIN))
+    for round in (*SELFTRAIN, *MIXBATCH, *COTRAIN, "final"):
+        fits = [bool(re.fullmatch(plan.inferred(in_shards), round)) for in_shards in (False, True)]
+        assert fits == ([False, True] if plan.in_shards(round) else [True, False])
+
+
+def test_settings_of_a_shard_are_those_of_its_round_and_which_it_is():
+    plan = plan_of(PAPER, {"inference": {"shards": 12, "patches": {"count": 2}}, "final": {"ensemble": "max"}})
+    assert told(plan, "infer", "final/11-of-12") == told(plan, "infer", "final") | {
+        "shard": {"number": 11, "count": 12}
+    }
+    assert round_of("cotrain/05/1/11-of-12") == "cotrain/05/1" and round_of("cotrain/05/1") == "cotrain/05/1"
 
 
 def test_more_cycles_of_selftraining_leave_the_settings_of_the_others_as_they_are(paper):
@@ -526,6 +544,9 @@ def test_misspelt_key_is_named_with_its_place_and_the_key_that_was_meant(key, va
         ("inference.scales", [], r"config: inference.scales: .*, got \[\]"),
         ("inference.patches.height", 1.5, "config: inference.patches.height: .*, got 1.5"),
         ("inference.prior", 0, "config: inference.prior: .*greater than 0, got 0"),
+        ("inference.shards", 0, "config: inference.shards: .*greater than or equal to 1, got 0"),
+        ("training.gpus", 0, "config: training.gpus: .*greater than or equal to 1, got 0"),
+        ("training.gpus", 9, "config: training: batch must not be less than gpus, or 1 have nothing to do, got"),
     ],
 )
 def test_value_out_of_range_is_named_with_its_place_and_what_was_found(key, value, expected):

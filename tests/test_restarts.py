@@ -211,7 +211,7 @@ def test_weights_that_the_last_step_broke_are_not_saved(cotrain, paths, tmp_path
 
 
 def test_loss_that_is_no_number_names_the_config_keys(cotrain, paths, tmp_path, monkeypatch):
-    monkeypatch.setattr(training, "segmentation_loss", lambda logits, labels: logits.sum() * float("inf"))
+    monkeypatch.setattr(training, "segmentation_loss", lambda logits, labels, pixels: logits.sum() * float("inf"))
     result = cotrain("train", settings(), **paths, out=tmp_path / "m.pt")
     line = result.err.splitlines()[-1]
     assert result.code == 2 and line.startswith("error: training diverged: loss not finite at step 0; lower ")

@@ -1,6 +1,6 @@
 """Mini-batches: samplers, augmentation, MixBatch and the ClassMix collage (Gómez et al. 2022, Sect. III-A).
 
-A batch is a function of (seed, step) alone, so that workers, restarts and several processes agree without any state.
+An image of a batch is a function of seed, step and its place, so that restarts and processes agree without any state.
 """
 
 import math
@@ -14,6 +14,7 @@ from torch.utils.data import Dataset
 
 from cotrain import color, datasets, pseudolabels, store, vision  # noqa: F401  (vision: before torchvision)
 from cotrain.errors import BadInput
+from cotrain.processes import ALONE, Team
 from cotrain.schedules import seed_of, shuffled
 from cotrain.settings import Augmentation, Labels
 
@@ -191,13 +192,18 @@ class Batches(Dataset):
         seed: int,
         rare_crops: RareCrops | None = None,
         pick_source: Callable[[int, int, int], int] = shuffled,
+        team: Team = ALONE,
     ):
-        """`pick_source(position, count, seed)` names the source image for a position of a stream."""
+        """`pick_source(position, count, seed)` names the source image for a position of a stream.
+
+        Of each batch there is the part of this process of `team`.
+        """
         self.source, self.target, self.collage, self.pick_source = source, target, collage, pick_source
         self.augment_source, self.augment_target = augment
         self.steps, self.seed, self.rare_crops = steps, seed, rare_crops
         self.target_count = target_count(target_share, batch) if target else 0
         self.source_count = batch - self.target_count
+        self.places = team.share(range(batch))
 
     def __len__(self) -> int:
         return self.steps
@@ -205,11 +211,15 @@ class Batches(Dataset):
     def __getitem__(self, step: int) -> tuple[torch.Tensor, torch.Tensor]:
         """images (B, 3, h, w) uint8 and labels (B, h, w) uint8 of one step."""
         with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(seed_of(self.seed, "augment", step))
-            pairs = [self._source("source", step, j, self.source_count) for j in range(self.source_count)]
-            pairs += [self._target(step, j) for j in range(self.target_count)]
-        images, labels = zip(*pairs, strict=True)
+            images, labels = zip(*(self._pair(step, place) for place in self.places), strict=True)
         return torch.stack(images), torch.stack(labels)
+
+    def _pair(self, step: int, place: int) -> tuple[torch.Tensor, torch.Tensor]:
+        """What stands at a place of the batch: source images first, then target images."""
+        torch.manual_seed(seed_of(self.seed, "augment", step, place))
+        if place < self.source_count:
+            return self._source("source", step, place, self.source_count)
+        return self._target(step, place - self.source_count)
 
     def _source(self, stream: str, step: int, j: int, count: int) -> tuple[torch.Tensor, torch.Tensor]:
         i = self.pick_source(step * count + j, len(self.source), seed_of(self.seed, stream))

@@ -21,6 +21,7 @@ STAGES = {
     "statistics": "count the classes of the source images, and where they are",
     "draw": "draw the candidates of a cycle",
     "infer": "store the most probable classes of each pixel",
+    "merge": "join the shards of an inference",
     "threshold": "turn predictions into pseudo-labels",
     "select": "keep the most confident images",
     "combine": "fill void pseudo-labels with the other model's",
@@ -33,6 +34,7 @@ STAGES = {
     "plot": "draw the figures",
     "check": "read a dataset, or all of a config, and tell what is wrong with it",
     "predict": "label your own images with a model",
+    "plan": "print what a run will cost",
     "explain": "print what made a file",
     "verify": "check the hashes of a run",
     "accept": "let a run count as made by the code of now",
@@ -41,7 +43,14 @@ OUTPUTS = {"out", "table", "text", "picture", "pictures"}
 KEPT = {"restart", "sheet"}  # written as well, and of use after a fault
 PREDICTED = (".png", "_overlay.jpg")  # endings of what `predict` writes of a photograph
 MAYBE_FOLDERS = {"root", "file", "folder", "what"}  # the stage itself says what is wrong with them
-POSITIONAL = {("check", "what"), ("predict", "images"), ("explain", "file"), ("verify", "folder"), ("accept", "folder")}
+POSITIONAL = {
+    ("check", "what"),
+    ("predict", "images"),
+    ("plan", "config"),
+    ("explain", "file"),
+    ("verify", "folder"),
+    ("accept", "folder"),
+}
 
 
 class _Parser(argparse.ArgumentParser):

@@ -18,6 +18,7 @@ from cotrain.settings import (
     Course,
     Dataset,
     Device,
+    Gpus,
     Model,
     Optimizer,
     Patches,
@@ -110,9 +111,16 @@ class Training(Strict):
     augmentation: Augmentation = Augmentation()
     optimizer: Optimizer = Optimizer()
     class_balance: Temperature | None = Field(None, description="temperature T of class-balanced sampling; null: off")
+    gpus: Gpus = 1
     threads: Threads = 2
     cache_mb: Annotated[int, Field(ge=0)] = 2000
     restart_minutes: Positive | None = Field(5, description="between writes of the restart file; null: none")
+
+    @model_validator(mode="after")
+    def _an_image_for_each(self) -> Self:
+        if self.batch < self.gpus:
+            raise ValueError(f"batch must not be less than gpus, or {self.gpus - self.batch} have nothing to do")
+        return self
 
 
 class Inference(Views):
@@ -122,6 +130,7 @@ class Inference(Views):
     prior: Annotated[float, Field(gt=0, le=1)] | None = Field(
         None, description="spatial prior: width of its Gaussian, share of the image height; null: off"
     )
+    shards: Annotated[int, Field(ge=1, le=1000)] = Field(1, description="jobs of an inference of the whole target")
     threads: Threads = 1
 
 

@@ -38,6 +38,17 @@ def index(root: Path, settings: Index) -> list[dict]:
     Sizes come from the file headers; no image is decoded. With a label pattern, every image must have a label of
     its own size; with `mismatched: skip` those of another size are left out, and standard error says which.
     """
+    found = listed(root, settings)
+    rows = [_row(root, *image) for image in found]
+    if skipped := [entry[0] for entry, row in zip(found, rows, strict=True) if row is None]:
+        print(f"index: {in_brief(skipped)} left out: the label has another size", file=sys.stderr)
+    if len(skipped) == len(rows):
+        raise BadInput(f"{root}: each label has another size than its image; check the dataset's patterns")
+    return [row for row in rows if row]
+
+
+def listed(root: Path, settings: Index) -> list[tuple[str, str, Path, Layout]]:
+    """(id, id in its own dataset, path, layout) of the images of an index table; labels are not looked at."""
     if not root.is_dir():
         raise BadInput(f"{root}: no such folder; set data.root in the config or the environment variable COTRAIN_DATA")
     found = []
@@ -50,12 +61,7 @@ def index(root: Path, settings: Index) -> list[dict]:
         found += [(f"{name}/{image_id}" if name else image_id, image_id, path, layout) for image_id, path in images]
     if settings.limit and settings.limit < len(found):
         found = [found[i] for i in np.linspace(0, len(found) - 1, settings.limit).round().astype(int)]
-    rows = [_row(root, *image) for image in found]
-    if skipped := [entry[0] for entry, row in zip(found, rows, strict=True) if row is None]:
-        print(f"index: {in_brief(skipped)} left out: the label has another size", file=sys.stderr)
-    if len(skipped) == len(rows):
-        raise BadInput(f"{root}: each label has another size than its image; check the dataset's patterns")
-    return [row for row in rows if row]
+    return found
 
 
 def find(root: Path, layout: Layout) -> list[tuple[str, Path]]:

@@ -4,10 +4,11 @@ Two joints. `Probabilities` is what a network says of a batch of images of one s
 scales and flips. `Maps` is how the probabilities of whole images come from that: `whole` or `patches`, `weighted`.
 """
 
+import math
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import reduce
-from itertools import islice
+from itertools import chain, islice
 
 import numpy as np
 import torch
@@ -16,7 +17,7 @@ from torch.nn import functional as F
 from cotrain.models import Segmenter
 from cotrain.pseudolabels import SCALE, VOID
 from cotrain.schedules import seed_of
-from cotrain.settings import Infer, Patches
+from cotrain.settings import Infer, Patches, Shard
 
 Probabilities = Callable[[torch.Tensor], torch.Tensor]  # images (B, 3, H, W) uint8 → (B, C, H, W) float32
 Images = Iterable[tuple[str, np.ndarray]]  # id and image (H, W, 3) uint8, all of one size
@@ -30,6 +31,18 @@ def strategy(probabilities: Probabilities, settings: Infer, prior: np.ndarray | 
     by_patches = settings.patches.count > 0
     maps = patches(seen, settings.batch, settings.patches, settings.seed) if by_patches else whole(seen, settings.batch)
     return maps if prior is None else weighted(maps, prior)
+
+
+def part(count: int, batch: int, shard: Shard | None) -> range:
+    """Which of `count` images a shard has: whole groups of `batch`, about as many as each other shard.
+
+    No forward pass crosses the border of such a group, so all passes are those of an inference in one piece.
+    """
+    if shard is None:
+        return range(count)
+    groups = math.ceil(count / batch)
+    first, end = (min(batch * (groups * n // shard.count), count) for n in (shard.number - 1, shard.number))
+    return range(first, end)
 
 
 # ---- probabilities of a batch -----------------------------------------------------------------------------------
@@ -82,8 +95,8 @@ def whole(probabilities: Probabilities, batch: int) -> Maps:
     """Each image at once, `batch` of them in a forward pass."""
 
     def maps(images: Images) -> Iterator[torch.Tensor]:
-        for part in _batched(images, batch):
-            yield from probabilities(_stacked([image for _, image in part]))
+        for group in _batched(images, batch):
+            yield from probabilities(_stacked([image for _, image in group]))
 
     return maps
 
@@ -91,7 +104,8 @@ def whole(probabilities: Probabilities, batch: int) -> Maps:
 def patches(probabilities: Probabilities, batch: int, settings: Patches, seed: int) -> Maps:
     """SISC: mean probability over the random patches that show a pixel (Iqbal and Ali 2020, Sect. 3.2).
 
-    `batch` patches in a forward pass, of one image or several; an image is kept only until its last patch is done.
+    `batch` patches in a forward pass, of one image or several out of a group of `batch` images (see `part`); an image
+    is kept only until its last patch is done.
     The patches of an image depend on `seed` and its id alone. With `average: frequency`, a patch has one vote for its
     most probable class in each pixel (Sect. 4.3) instead of probabilities.
     """
@@ -104,12 +118,14 @@ def patches(probabilities: Probabilities, batch: int, settings: Patches, seed: i
 
     def maps(images: Images) -> Iterator[torch.Tensor]:
         unfinished: deque[_Mosaic] = deque()
-        for part in _batched(cut(images, unfinished), batch):
-            p = probabilities(_stacked([mosaic.image[window] for mosaic, window in part]))
-            for (mosaic, window), patch in zip(part, votes(p) if settings.average == "frequency" else p, strict=True):
-                mosaic.add(window, patch)
-            while unfinished and not unfinished[0].missing:
-                yield unfinished.popleft().mean()
+        for group in _groups(images, batch):
+            for shown in _batched(cut(group, unfinished), batch):
+                p = probabilities(_stacked([mosaic.image[window] for mosaic, window in shown]))
+                p = votes(p) if settings.average == "frequency" else p
+                for (mosaic, window), patch in zip(shown, p, strict=True):
+                    mosaic.add(window, patch)
+                while unfinished and not unfinished[0].missing:
+                    yield unfinished.popleft().mean()
 
     return maps
 
@@ -178,8 +194,15 @@ def _stacked(images: Sequence[np.ndarray]) -> torch.Tensor:
 
 def _batched(items: Iterable, count: int) -> Iterator[list]:
     iterator = iter(items)
-    while part := list(islice(iterator, count)):
-        yield part
+    while batch := list(islice(iterator, count)):
+        yield batch
+
+
+def _groups(items: Iterable, count: int) -> Iterator[Iterator]:
+    """The items by `count`, none taken before it is needed; each group must be used up before the next."""
+    iterator = iter(items)
+    for first in iterator:
+        yield chain([first], islice(iterator, count - 1))
 
 
 # ---- what is stored ---------------------------------------------------------------------------------------------

@@ -6,6 +6,7 @@ asks about cycles is answered here; the rules hold no logic. No arithmetic on da
 
 import json
 import os
+import re
 from functools import cached_property
 from pathlib import Path
 from types import NoneType
@@ -35,6 +36,7 @@ SOURCE, SOURCE_ONLY, UPPER_BOUND, FINAL = "source", "source_only", "upper_bound"
 SELFTRAIN, MIXBATCH, COTRAIN = "selftrain", "mixbatch", "cotrain"
 SOURCE_2, SELFTRAIN_2 = "source_2", "selftrain_2"  # of model_2, if it is another architecture
 ROUND = r"(selftrain|selftrain_2|mixbatch)/\d\d|cotrain/\d\d/([12]|both)|final|source|source_2|source_only|upper_bound"
+SHARD = r"(\d+)-of-(\d+)"  # of a round's inference, ROUND/2-of-4; named as Snakemake names what it scatters
 
 # What a job of a stage reads, beside its settings, is answered by these.
 STRUCTURE = {
@@ -205,6 +207,17 @@ class Plan:
             FINAL: "data/target.csv",
         }[stage]
 
+    def in_shards(self, round: str) -> bool:
+        """Whether several jobs share the round's inference: one of the whole target set, if the config says so."""
+        stage = {COTRAIN: self.config.cotrain, FINAL: None}.get(round.split("/")[0], self.config.selftrain)
+        return self.config.inference.shards > 1 and (stage is None or stage.candidates is None)
+
+    def inferred(self, in_shards: bool) -> str:
+        """A regular expression of the rounds whose inference is in shards, or is not."""
+        cotrained = self.cotrain_rounds(1) + self.cotrain_rounds(2)
+        rounds = [*self.selftrain_rounds, *self.selftrain_2_rounds, *self.mixbatch_rounds, *cotrained, FINAL]
+        return "|".join(round for round in rounds if self.in_shards(round) == in_shards) or "none"
+
     def predictors(self, round: str) -> list[str]:
         """Models that make the round's predictions: those of the round before; for `final`, by w."""
         if round != FINAL:
@@ -353,7 +366,7 @@ class Plan:
         traced.domains = {domain: getattr(traced.config.data, domain) for domain in self.domains}
         traced.settings(stage, name)
         for question in STRUCTURE.get(stage, ()):
-            getattr(traced, question)(name)
+            getattr(traced, question)(round_of(name))
         return json.loads(json.dumps(read))
 
     def _render(self, scenes: str) -> dict:
@@ -384,8 +397,8 @@ class Plan:
         stage = self.config.selftrain if cycle.startswith(SELFTRAIN) else self.config.cotrain
         return {"count": stage.candidates, "seed": seed_of(self.config.seed, "draw", cycle)}
 
-    def _infer(self, round: str) -> dict:
-        config, inference = self.config, self.config.inference
+    def _infer(self, name: str) -> dict:
+        config, inference, round = self.config, self.config.inference, round_of(name)
         settings = {
             "classes": self.classes,
             "size": config.data.target.size,
@@ -402,6 +415,8 @@ class Plan:
         if inference.patches.count:
             settings["patches"] = inference.patches.model_dump(mode="json")
             settings["seed"] = seed_of(config.seed, "patches", round)
+        if shard := re.search(f"/{SHARD}$", name):
+            settings["shard"] = {"number": int(shard[1]), "count": int(shard[2])}
         return settings
 
     def _threshold(self, round: str) -> dict:
@@ -449,6 +464,7 @@ class Plan:
             "balance_temperature": training.class_balance,
             "seed": seed_of(config.seed, "train", round),
             "device": config.device,
+            "gpus": training.gpus,
             "threads": training.threads,
             "cache_mb": training.cache_mb,
             "restart_minutes": training.restart_minutes,
@@ -563,6 +579,11 @@ def _one_model(model: NamedModel) -> dict:
     """A model as its training stage is told of it: with the options of its architecture alone."""
     options = model.options_of(model.architecture, model.options)
     return model.model_dump(mode="json") | {"options": options}
+
+
+def round_of(name: str) -> str:
+    """The round of a job: of ROUND/2-of-4 it is ROUND, and every other name is one."""
+    return re.sub(f"/{SHARD}$", "", name)
 
 
 def _cycle(round: str) -> int:

@@ -22,8 +22,12 @@ class _Lines:
             sys.stderr.flush()
 
 
-def progress(items: Iterable, what: str, unit: str, total: int | None = None, done: int = 0) -> tqdm:
+def progress(
+    items: Iterable, what: str, unit: str, total: int | None = None, done: int = 0, shown: bool = True
+) -> tqdm:
     """Iterate over `items` showing count, rate and the time left on standard error; `done` of `total` came before."""
+    if not shown:
+        return tqdm(items, disable=True)
     if sys.stderr.isatty():
         return tqdm(items, what, total, unit=unit, initial=done, dynamic_ncols=True, file=sys.stderr)
     form = "{desc}: {n_fmt}/{total_fmt} {unit}s, {elapsed} gone, {remaining} left, {rate_fmt}{postfix}"

@@ -81,10 +81,15 @@ def provenance(stage: str, settings: dict, inputs: dict[str, list[Path]]) -> dic
 
 def _entry(role: str, path: Path, settings: dict) -> dict[str, str]:
     entry = {"path": str(path), "sha256": digest(role, path, settings)}
-    if path.suffix in BINARY and (made := kept(path)) and made["sha256"] != entry["sha256"]:
+    check_as_made(path, entry["sha256"])
+    return entry | {"listed": images} if (images := listed(path)) else entry
+
+
+def check_as_made(path: Path, found: str) -> None:
+    """BadInput if a file that nobody edits by hand does not have the hash that its stage left it with."""
+    if path.suffix in BINARY and (made := kept(path)) and made["sha256"] != found:
         own = f"to use it as it is, delete {sidecar(path)}"
         raise BadInput(f"{path}: damaged, or changed after it was made; delete it and run its stage again, or {own}")
-    return entry | {"listed": images} if (images := listed(path)) else entry
 
 
 def digest(role: str, path: Path, settings: dict) -> str:

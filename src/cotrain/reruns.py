@@ -24,7 +24,7 @@ PAST = 1_000_000_000  # seconds since 1970
 NEW = "not there yet"
 CODE = "code: "
 # Settings that change how a stage runs, not what it computes.
-WITHOUT_EFFECT = {"device", "threads", "cache_mb", "restart_minutes"}
+WITHOUT_EFFECT = {"device", "gpus", "threads", "cache_mb", "restart_minutes"}
 
 
 class Wanted(NamedTuple):

@@ -17,6 +17,7 @@ from typing import Any
 import torch
 
 from cotrain import store, training
+from cotrain.processes import Team
 from cotrain.reruns import WITHOUT_EFFECT
 
 KIND = "cotrain-restart"
@@ -36,9 +37,12 @@ def identity(made_by: dict, device: torch.device) -> dict[str, str]:
 class Restart:
     """The restart file of one training. As a context: SIGTERM waits for the step, which is then saved."""
 
-    def __init__(self, path: Path | None, minutes: float | None, name: str, made_by: dict, **parts: Any):
-        """`parts` have a state to keep: model, optimizer, scheduler. Without path or minutes there is no file."""
-        self.path, self.minutes = path if minutes else None, minutes
+    def __init__(self, path: Path | None, minutes: float | None, name: str, made_by: dict, team: Team, **parts: Any):
+        """`parts` have a state to keep: model, optimizer, scheduler. Without path or minutes there is no file.
+
+        Of the processes of `team` the first writes, and all read.
+        """
+        self.path, self.minutes, self.team = path if minutes else None, minutes, team
         self.name, self.parts, self.random = f"train {name}".strip(), parts, None
         self.device = next(parts["model"].parameters()).device
         self.identity = identity(made_by, self.device)
@@ -51,7 +55,8 @@ class Restart:
             return 0
         for name, part in self.parts.items():
             part.load_state_dict(content[name])
-        self.random = content["random"]
+        if len(content["random"]) == self.team.count:  # of other processes there is nothing to go on with
+            self.random = content["random"][self.team.rank]
         self._say(f"goes on after step {content['step']}, from {self.path}")
         return content["step"]
 
@@ -70,15 +75,19 @@ class Restart:
 
     def after_step(self, done: int) -> None:
         """Save when it is time; or when SIGTERM came, and end the process. BadInput if the weights are no numbers."""
-        if self.path and (self.terminated or time.monotonic() - self.saved >= 60 * self.minutes):
+        if not self.path:
+            return
+        due = time.monotonic() - self.saved >= 60 * self.minutes
+        terminated, due = self.team.any(self.terminated, self.terminated or due)
+        if due:
             self._save(done)
-        if self.terminated:
+        if terminated:
             self._say(f"stopped by SIGTERM after step {done}; called again, it goes on from {self.path}")
             raise SystemExit(128 + signal.SIGTERM)
 
     def remove(self) -> None:
         """Once the model is saved."""
-        if self.path:
+        if self.path and self.team.first:
             self.path.unlink(missing_ok=True)
 
     def _terminate(self, *_: object) -> None:
@@ -89,11 +98,17 @@ class Restart:
         random = {"cpu": torch.get_rng_state()}
         if self.device.type == "cuda":
             random["cuda"] = torch.cuda.get_rng_state(self.device)
-        head = {"format": KIND, "version": store.FORMAT_VERSION, "identity": self.identity, "step": done}
-        buffer = io.BytesIO()
-        torch.save(head | {"random": random} | {n: part.state_dict() for n, part in self.parts.items()}, buffer)
-        store.write_bytes(self.path, buffer.getvalue())
+        states = self.team.gather(random)
+        if self.team.first:
+            self._write({"step": done, "random": states} | {n: part.state_dict() for n, part in self.parts.items()})
+        self.team.gather(None)  # no process ends before the file is there
         self.saved = time.monotonic()
+
+    def _write(self, content: dict) -> None:
+        head = {"format": KIND, "version": store.FORMAT_VERSION, "identity": self.identity}
+        buffer = io.BytesIO()
+        torch.save(head | content, buffer)
+        store.write_bytes(self.path, buffer.getvalue())
 
     def _fitting(self) -> dict | None:
         if not self.path:
@@ -117,5 +132,7 @@ class Restart:
         return content
 
     def _say(self, what: str) -> None:
+        if not self.team.first:
+            return
         with contextlib.suppress(OSError):  # whoever read our words may have been killed too
             print(f"{self.name}: {what}", file=sys.stderr, flush=True)

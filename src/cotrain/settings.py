@@ -73,6 +73,9 @@ Zoom = Annotated[tuple[Factor, Factor], AfterValidator(_ordered)]
 Device = Annotated[Literal["auto", "cpu", "cuda"], Field(description="auto (CUDA where there is a GPU), cpu or cuda")]
 Seed = Annotated[int, Field(ge=0, lt=2**63, description="seed of every random draw of the stage")]
 Threads = Annotated[int, Field(ge=1, le=1024, description="CPU threads")]
+Gpus = Annotated[
+    int, Field(ge=1, le=64, description="processes that share the training, each on its own GPU; without GPUs on CPUs")
+]
 Level = Annotated[int, Field(ge=0, le=255)]
 Rgb = tuple[Level, Level, Level]
 PartName = Annotated[str, Field(pattern=r"^[A-Za-z0-9_-][A-Za-z0-9_.-]*$")]
@@ -258,6 +261,19 @@ class Patches(Strict):
     )
 
 
+class Shard(Strict):
+    """One of several parts of a table of images."""
+
+    number: Count = Field(description="which part, from 1")
+    count: Count = Field(description="of how many")
+
+    @model_validator(mode="after")
+    def _one_of_them(self) -> Self:
+        if self.number > self.count:
+            raise ValueError("number must not exceed count")
+        return self
+
+
 class Infer(Views):
     classes: Names = Field(description="class names, as the model was trained")
     size: Size = Field(description="working height and width, pixels")
@@ -266,6 +282,7 @@ class Infer(Views):
     patches: Patches = Field(Patches(), description="count (0: whole image), height (share), average")
     seed: Seed = 0
     batch: Count = Field(8, description="images, or patches, per forward pass")
+    shard: Shard | None = Field(None, description="number and count: which part of the images, of how many; null: all")
     ego_mask: str | None = Field(None, description="PNG whose non-zero pixels (the own vehicle) are void")
     trust: Trust = ()
     device: Device = "auto"
@@ -347,7 +364,8 @@ class Train(Strict):
     )
     seed: Seed = 0
     device: Device = "auto"
-    threads: Threads = 1
+    gpus: Gpus = 1
+    threads: Annotated[Threads, Field(description="CPU threads of each process")] = 1
     cache_mb: Annotated[int, Field(ge=0)] = Field(2000, description="memory for decoded images, MB")
     restart_minutes: Positive | None = Field(5, description="minutes between writes of --restart; null: never")
 

@@ -374,6 +374,33 @@ def create_maps(file: h5py.File, name: str, shape: tuple[int, ...], dtype: type,
 
 
 @contextlib.contextmanager
+def create_predictions(
+    path: Path,
+    classes: tuple[str, ...],
+    ids: list[str],
+    shape: Sequence[int],
+    total: float,
+    histogram: np.ndarray,
+    made_by: dict,
+) -> Iterator[Callable[[int, np.ndarray, np.ndarray], None]]:
+    """A new file of predictions, maps of `shape` (K, H, W) for each image; yields `write(i, label, confidence)`.
+
+    `total` is the largest sum of a pixel's probabilities; `histogram` (C, 65536) is written when the block ends.
+    """
+    with create_hdf5(path, "predictions", classes, made_by) as file:
+        file.attrs["total"] = total
+        write_strings(file, "image_id", ids)
+        labels = create_maps(file, "label", (len(ids), *shape), np.uint8, LABEL_FILTER)
+        confidences = create_maps(file, "confidence", (len(ids), *shape), np.uint16, CONFIDENCE_FILTER)
+
+        def write(i: int, label: np.ndarray, confidence: np.ndarray) -> None:
+            labels[i], confidences[i] = label, confidence
+
+        yield write
+        file.create_dataset("histogram", data=histogram, chunks=(1, SCALE + 1), **LABEL_FILTER)
+
+
+@contextlib.contextmanager
 def create_pseudolabels(
     path: Path,
     classes: tuple[str, ...],

@@ -4,11 +4,13 @@ import math
 from collections.abc import Iterable
 
 import torch
+from torch import nn
 from torch.nn import functional as F
 from torch.optim import lr_scheduler
 
 from cotrain.errors import BadInput, in_short
 from cotrain.models import Segmenter
+from cotrain.processes import ALONE, Team
 from cotrain.pseudolabels import VOID
 from cotrain.settings import Optimizer
 
@@ -47,46 +49,59 @@ def _parameters(model: Segmenter, encoder_factor: float, learning_rate: float) -
     return [{"params": encoder, "lr": encoder_factor * learning_rate}, {"params": others}]
 
 
-def segmentation_loss(logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
-    """Mean cross-entropy over the pixels that are not void; 0 if all are. logits (B, C, H, W), labels (B, H, W)."""
+def segmentation_loss(logits: torch.Tensor, labels: torch.Tensor, pixels: float) -> torch.Tensor:
+    """Sum of the cross-entropies of the pixels that are not void, over `pixels`: how many the whole mini-batch has.
+
+    logits (B, C, H, W), labels (B, H, W): the images of this process. 0 if all pixels are void.
+    """
     total = F.cross_entropy(logits.float(), labels.long(), ignore_index=VOID, reduction="sum")
-    return total / (labels != VOID).sum().clamp(min=1)
+    return total / max(pixels, 1)
 
 
 def train(
-    model: Segmenter, batches: Iterable, optimizer: torch.optim.Optimizer, scheduler, report, after_step, first: int = 0
+    model: Segmenter,
+    batches: Iterable,
+    optimizer: torch.optim.Optimizer,
+    scheduler,
+    report,
+    after_step,
+    first: int = 0,
+    team: Team = ALONE,
 ) -> None:
     """Train `model` in place, one step per batch of images (B, 3, h, w) and labels (B, h, w), both uint8.
 
     The steps count from `first`. `report(loss)` is told a fresh loss now and then, `after_step(steps done)` each time.
+    `team` are the processes that share the training; `batches` then has this process's part of each.
     Raises BadInput when the loss stops being a number.
     """
     device = next(model.parameters()).device
     model.train()
-    for step, (images, labels) in enumerate(batches, first):
+    network = team.network(model)
+    for step, (images, labels) in enumerate(team.together(batches), first):
+        pixels = team.sum((labels != VOID).sum().item())
         images, labels = images.to(device, non_blocking=True), labels.to(device, non_blocking=True)
         with torch.autocast(device.type, torch.bfloat16, enabled=device.type == "cuda"):
-            logits = _logits(model, images)
-        loss = segmentation_loss(logits, labels)
+            logits = _logits(network, images, model.settings.architecture)
+        loss = segmentation_loss(logits, labels, pixels)
         optimizer.zero_grad(set_to_none=True)
-        loss.backward()
+        (loss * team.count).backward()  # gradients are averaged over the processes, and the loss is a sum over them
         optimizer.step()
         scheduler.step()
         if step % 10 == 0:  # reading the loss waits for the device
-            value = loss.item()
+            value = team.sum(loss.item())
             if not math.isfinite(value):
                 raise _diverged("loss", step)
             report(value)
         after_step(step + 1)
 
 
-def _logits(model: Segmenter, images: torch.Tensor) -> torch.Tensor:
+def _logits(network: nn.Module, images: torch.Tensor, architecture: str) -> torch.Tensor:
     try:
-        return model(images)
+        return network(images)
     except ValueError as error:  # BatchNorm over a single value
         raise BadInput(
             f"batch, augmentation.crop: {len(images)} images of {images.shape[-2]}×{images.shape[-1]} are too "
-            f"little to train {model.settings.architecture} ({in_short(error)}); raise one of the two"
+            f"little to train {architecture} ({in_short(error)}); raise one of the two"
         ) from None
 
 

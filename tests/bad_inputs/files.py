@@ -5,7 +5,7 @@ import json
 import h5py
 import numpy as np
 from box import CLASSES, IDS, SIZE, collector, cut, flip, orphan, write
-from conftest import MADE_BY, write_pseudolabels, write_selected, write_thresholds
+from conftest import MADE_BY, PROJECT, write_pseudolabels, write_selected, write_thresholds
 
 from cotrain import store
 
@@ -375,6 +375,28 @@ def scores_of_different_classes(box):
     paths = [write(box / f"{name}.json", json.dumps(METRICS | {"classes": [name, "car", "sky"]})) for name in "ab"]
     settings = {"rows": [["source", "a"], ["final", "b"]]}
     return box.command("summarize", settings, metrics=paths, text=box / "summary.txt")
+
+
+@case("predictions.h5: not a shard", "`cotrain infer` makes with its setting `shard`")
+def whole_predictions_as_a_shard(box):
+    return box.command("merge", predictions=[box.predictions])
+
+
+@case("predictions.h5: damaged")
+def shard_without_its_end(box):
+    cut(box.predictions, 0.8)
+    return box.command("merge", predictions=[box.predictions])
+
+
+@case("labels.h5: its format is cotrain-pseudolabels, expected cotrain-predictions")
+def pseudolabels_as_a_shard(box):
+    return box.command("merge", predictions=[box.pseudolabels])
+
+
+@case("rates.json: small: ", "rates.json: network: missing", lines=13)
+def rates_that_are_words(box):
+    rates = write(box / "rates.json", '{"small": "fast"}')
+    return ["plan", str(PROJECT / "config.yaml"), "--rates", str(rates)]
 
 
 @case("summary.csv: column miou is missing")

@@ -6,7 +6,8 @@ from snakemake.io import apply_wildcards
 
 from cotrain.config import read_plain
 from cotrain.errors import BadInput
-from cotrain.plan import ROUND, Plan
+from cotrain.plan import ROUND, SHARD, Plan, round_of
+from cotrain.provenance import sidecar
 from cotrain.reruns import Reruns, wanted
 
 

@@ -18,9 +18,9 @@ rule train_final:
         f"{RUN}/logs/final/train.log",
     conda:
         "../../envs/environment.yaml"
-    threads: CONFIG.training.threads
+    threads: CONFIG.training.threads * CONFIG.training.gpus
     resources:
-        gpu=GPUS,
+        gpu=GPUS * CONFIG.training.gpus,
     params:
         settings=PLAN.settings("train", "final"),
         restart=f"{RUN}/.restart/final.pt",

@@ -1,6 +1,10 @@
 # What every round does alike: infer, threshold, fuse and finetune, each written once.
 
 
+scattergather:
+    shards=CONFIG.inference.shards,
+
+
 rule draw:
     input:
         unpack(job("draw", f"{RUN}/{{cycle}}/candidates.csv", "cycle", index=f"{RUN}/data/target.csv")),
@@ -31,6 +35,8 @@ rule infer:
         f"{RUN}/{{round}}/predictions.h5",
     log:
         f"{RUN}/logs/{{round}}/infer.log",
+    wildcard_constraints:
+        round=PLAN.inferred(in_shards=False),
     conda:
         "../../envs/environment.yaml"
     threads: CONFIG.inference.threads
@@ -41,6 +47,61 @@ rule infer:
     shell:
         "cotrain infer --model {input.models:q} --images {input.images:q} --statistics {input.statistics:q}"
         " --out {output:q} --settings {params.settings:q} 2>&1 | tee {log:q}"
+
+
+rule infer_shard:
+    input:
+        unpack(
+            job(
+                "infer",
+                f"{RUN}/.shards/{{shard}}/predictions.h5",
+                "shard",
+                models=lambda wildcards: of_run(PLAN.predictors(round_of(wildcards.shard))),
+                images=lambda wildcards: of_run(PLAN.candidates(round_of(wildcards.shard))),
+                statistics=lambda wildcards: of_run(PLAN.prior(wildcards.shard)),
+            )
+        ),
+    output:
+        shard=temp(f"{RUN}/.shards/{{shard}}/predictions.h5"),
+        provenance=temp(sidecar(Path(f"{RUN}/.shards/{{shard}}/predictions.h5"))),
+    log:
+        f"{RUN}/logs/{{shard}}/infer.log",
+    wildcard_constraints:
+        shard=f"({PLAN.inferred(in_shards=True)})/{SHARD}",
+    conda:
+        "../../envs/environment.yaml"
+    threads: CONFIG.inference.threads
+    resources:
+        gpu=GPUS,
+    params:
+        settings=settings("infer", "shard"),
+    shell:
+        "cotrain infer --model {input.models:q} --images {input.images:q} --statistics {input.statistics:q}"
+        " --out {output.shard:q} --settings {params.settings:q} 2>&1 | tee {log:q}"
+
+
+rule merge:
+    input:
+        unpack(
+            job(
+                "infer",
+                f"{RUN}/{{round}}/predictions.h5",
+                models=lambda wildcards: of_run(PLAN.predictors(wildcards.round)),
+                images=lambda wildcards: of_run(PLAN.candidates(wildcards.round)),
+                statistics=lambda wildcards: of_run(PLAN.prior(wildcards.round)),
+            )
+        ),
+        shards=gather.shards(f"{RUN}/.shards/{{{{round}}}}/{{scatteritem}}/predictions.h5"),
+    output:
+        f"{RUN}/{{round}}/predictions.h5",
+    log:
+        f"{RUN}/logs/{{round}}/merge.log",
+    wildcard_constraints:
+        round=PLAN.inferred(in_shards=True),
+    conda:
+        "../../envs/environment.yaml"
+    shell:
+        "cotrain merge --predictions {input.shards:q} --out {output:q} 2>&1 | tee {log:q}"
 
 
 rule threshold:
@@ -105,9 +166,9 @@ rule finetune:
         round=r"(selftrain|selftrain_2|mixbatch)/\d\d|cotrain/\d\d/[12]",
     conda:
         "../../envs/environment.yaml"
-    threads: CONFIG.training.threads
+    threads: CONFIG.training.threads * CONFIG.training.gpus
     resources:
-        gpu=GPUS,
+        gpu=GPUS * CONFIG.training.gpus,
     params:
         settings=settings("train"),
         restart=f"{RUN}/.restart/{{round}}.pt",

@@ -9,9 +9,9 @@ rule train_source:
         round="source|source_2|source_only",
     conda:
         "../../envs/environment.yaml"
-    threads: CONFIG.training.threads
+    threads: CONFIG.training.threads * CONFIG.training.gpus
     resources:
-        gpu=GPUS,
+        gpu=GPUS * CONFIG.training.gpus,
     params:
         settings=settings("train"),
         restart=f"{RUN}/.restart/{{round}}.pt",
@@ -38,9 +38,9 @@ rule train_upper_bound:
         f"{RUN}/logs/upper_bound/train.log",
     conda:
         "../../envs/environment.yaml"
-    threads: CONFIG.training.threads
+    threads: CONFIG.training.threads * CONFIG.training.gpus
     resources:
-        gpu=GPUS,
+        gpu=GPUS * CONFIG.training.gpus,
     params:
         settings=PLAN.settings("train", "upper_bound"),
         restart=f"{RUN}/.restart/upper_bound.pt",

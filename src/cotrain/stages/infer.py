@@ -15,9 +15,12 @@ from cotrain.settings import Infer
 def run(
     settings: Infer, model: list[Path], images: Path, out: Path, made_by: dict, statistics: Path | None = None
 ) -> None:
-    """`--statistics` has the spatial prior that the probabilities are multiplied with."""
-    rows = store.read_table(images, "index")
-    count, classes = len(rows), len(settings.classes)
+    """`--statistics` has the spatial prior that the probabilities are multiplied with.
+
+    With `shard`, only that part of the images; `cotrain merge` joins the parts.
+    """
+    rows, classes = store.read_table(images, "index"), len(settings.classes)
+    rows = rows.iloc[inference.part(len(rows), settings.batch, settings.shard)]
     if settings.keep_classes > classes:
         raise BadInput(f"keep_classes: {settings.keep_classes} of {classes} classes are wanted; lower it")
     torch.set_num_threads(settings.threads)
@@ -28,19 +31,15 @@ def run(
     photographs = ((row.image_id, datasets.read_image(row.image, settings.size)) for row in rows.itertuples())
     ego = datasets.read_mask(settings.ego_mask, settings.size) if settings.ego_mask else None
     histogram = np.zeros((classes, SCALE + 1), np.int64)
-    shape = (count, settings.keep_classes, *settings.size)
-    with store.create_hdf5(out, "predictions", settings.classes, made_by) as file:
-        file.attrs["total"] = float(len(model)) if settings.ensemble == "max" else 1.0
-        store.write_strings(file, "image_id", rows["image_id"].tolist())
-        labels = store.create_maps(file, "label", shape, np.uint8, store.LABEL_FILTER)
-        confidences = store.create_maps(file, "confidence", shape, np.uint16, store.CONFIDENCE_FILTER)
-        for i, p in enumerate(progress(maps(photographs), f"infer {out.parent.name}", "image", count)):
+    ids, shape = rows["image_id"].tolist(), (settings.keep_classes, *settings.size)
+    total = float(len(model)) if settings.ensemble == "max" else 1.0
+    with store.create_predictions(out, settings.classes, ids, shape, total, histogram, made_by) as write:
+        for i, p in enumerate(progress(maps(photographs), f"infer {out.parent.name}", "image", len(ids))):
             label, confidence = inference.most_probable(p, settings.keep_classes)
             if ego is not None:
                 label[:, ego], confidence[:, ego] = VOID, 0
             inference.count_confidences(histogram, label[0], confidence[0])
-            labels[i], confidences[i] = label, confidence
-        file.create_dataset("histogram", data=histogram, chunks=(1, SCALE + 1), **store.LABEL_FILTER)
+            write(i, label, confidence)
 
 
 def _prior(settings: Infer, statistics: Path) -> np.ndarray:

@@ -8,8 +8,9 @@ import torch
 from torch.utils.data import DataLoader
 from tqdm import tqdm
 
-from cotrain import batches, models, restarts, schedules, store, training
+from cotrain import batches, models, processes, restarts, schedules, store, training
 from cotrain.errors import BadInput
+from cotrain.processes import Team
 from cotrain.progress import progress
 from cotrain.pseudolabels import rare_classes
 from cotrain.settings import Train
@@ -32,6 +33,28 @@ def run(
 
     `--restart` names a file that a killed training goes on from; it is written every `restart_minutes`.
     """
+    if settings.batch < settings.gpus:
+        raise BadInput(f"batch: {settings.batch} images for {settings.gpus} gpus; give each at least one")
+    inputs = (source, init, color, statistics, target, pseudolabels, thresholds)
+    work = partial(_train, settings, out, made_by, restart, *inputs)
+    processes.launch(work, settings.gpus, models.device_of(settings.device))
+
+
+def _train(
+    settings: Train,
+    out: Path,
+    made_by: dict,
+    restart: Path | None,
+    source: Path,
+    init: Path | None,
+    color: Path | None,
+    statistics: Path | None,
+    target: Path | None,
+    pseudolabels: Path | None,
+    thresholds: Path | None,
+    team: Team,
+) -> None:
+    """What each process of `team` does; the first writes the model."""
     classes = settings.source.classes
     torch.set_num_threads(settings.threads)
     torch.manual_seed(settings.seed)
@@ -44,9 +67,10 @@ def run(
     optimizer = training.make_optimizer(model, settings.optimizer, settings.course.learning_rate)
     scheduler = training.SCHEDULES[settings.course.schedule](optimizer, steps)
     table = _thresholds(thresholds, classes)
+    cache = settings.cache_mb // 2 // team.count
     data = batches.Batches(
-        batches.Cached(labelled, settings.cache_mb // 2),
-        unlabelled and batches.Cached(unlabelled, settings.cache_mb // 2),
+        batches.Cached(labelled, cache),
+        unlabelled and batches.Cached(unlabelled, cache),
         [
             batches.augmentation(settings.augmentation, size)
             for size in (settings.source_size, settings.target_size or settings.source_size)
@@ -57,19 +81,22 @@ def run(
         collage=_collage(settings, table),
         rare_crops=_rare_crops(settings, table, unlabelled),
         seed=settings.seed,
+        team=team,
         **_class_balance(settings, statistics, labelled),
     )
-    kept = restarts.Restart(
-        restart, settings.restart_minutes, settings.name, made_by, model=model, optimizer=optimizer, scheduler=scheduler
-    )
+    parts = {"model": model, "optimizer": optimizer, "scheduler": scheduler}
+    kept = restarts.Restart(restart, settings.restart_minutes, settings.name, made_by, team, **parts)
     done = kept.load()
     loader = iter(DataLoader(data, batch_size=None, sampler=range(done, steps)))
-    bar = progress(loader, f"train {settings.name}", "step", steps, done)
+    bar = progress(loader, f"train {settings.name}", "step", steps, done, shown=team.first)
+    if not team.first:  # or all would drop out alike
+        torch.manual_seed(schedules.seed_of(settings.seed, "process", team.rank))
     with kept:
         show = partial(_show, bar)
-        training.train(model, bar, optimizer, scheduler, show, kept.after_step, done)
+        training.train(model, bar, optimizer, scheduler, show, kept.after_step, done, team)
         training.check_numbers(model, steps)
-        models.save(out, model, made_by)
+        if team.first:
+            models.save(out, model, made_by)
         kept.remove()
 
 
