@@ -15,7 +15,7 @@ from pydantic import Field
 
 from cotrain import datasets
 from cotrain.config import CoTraining, SelfTraining
-from cotrain.plan import FINAL, SELFTRAIN, SOURCE, SOURCE_ONLY, UPPER_BOUND, Plan
+from cotrain.plan import FINAL, SELFTRAIN, SOURCE, SOURCE_2, SOURCE_ONLY, UPPER_BOUND, Plan
 from cotrain.schedules import iterations
 from cotrain.settings import Index, Positive, Strict
 
@@ -82,13 +82,14 @@ def jobs(plan: Plan) -> list[Job]:
 def _possible(plan: Plan) -> Iterator[Job]:
     """Jobs that the rules have for the rounds of a plan, wanted or not."""
     yield from _of_data(plan)
-    for round in (SOURCE, SOURCE_ONLY):
+    for round in (SOURCE, SOURCE_2, SOURCE_ONLY):
         yield Job("train_source", round, (f"{round}/model.pt",), _source(plan, round))
     initial = tuple(plan.initial(UPPER_BOUND))
     files = (*initial, "data/target_labelled.csv", *_source(plan, UPPER_BOUND))
     yield Job("train_upper_bound", UPPER_BOUND, (f"{UPPER_BOUND}/model.pt",), files)
     for round in plan.selftrain_rounds:
         yield Job("draw", round, (f"{round}/candidates.csv",), ("data/target.csv",))
+    for round in plan.selftrain_rounds + plan.selftrain_2_rounds:
         yield Job("select", round, (f"{round}/selected.csv",), (f"{round}/pseudolabels.h5",))
         yield from _of_round(plan, round)
     for pair in zip(plan.cotrain_rounds(1), plan.cotrain_rounds(2), strict=True):
