@@ -532,4 +532,4 @@ def test_own_dataset_of_the_documentation_works(cotrain, check, tmp_path, monkey
     scores = through(cotrain, plan, tmp_path)
     ids = store.read_table(tmp_path / "source.csv", "index")["image_id"].tolist()
     assert sorted(ids) == ["simulated/0", "streets/0", "streets/1", "streets/2"]
-    assert scores["classes"] == ["drivable", "walkable", "vehicle"] and sum(map(sum, scores["confusion"])) > 0
+    assert scores["classes"] == ("drivable", "walkable", "vehicle") and sum(map(sum, scores["confusion"])) > 0
