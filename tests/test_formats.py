@@ -468,6 +468,17 @@ def test_check_of_a_config_reads_every_part_and_compares_them(check, tmp_path):
     assert any(line.startswith("the same image in target cityscapes and validation cityscapes: 4 (") for line in lines)
 
 
+def test_source_without_labels_is_a_fault_of_a_config(check, tmp_path):
+    build(tmp_path, SHIPPED["synthia"])
+    shutil.rmtree(tmp_path / "RAND_CITYSCAPES/GT")
+    domain = {"dataset": "synthia", "split": ""}
+    data = {"root": str(tmp_path), "labelset": "synthia16", "source": domain, "validation": None}
+    (tmp_path / "own.yaml").write_text(yaml.safe_dump({"data": data | {"target": domain | {"truth": False}}}))
+    result = check(tmp_path / "own.yaml", "--sheet", tmp_path / "s.png")
+    assert result.code == 2
+    assert "error: source synthia: images without a label: 3 (0000000, 0000001, 0009399); add" in result.err
+
+
 def test_check_reads_all_splits_that_are_there_by_the_datasets_own_names(check, tmp_path):
     build(tmp_path, SHIPPED["cityscapes"])
     build(tmp_path, SHIPPED["cityscapes_trainids"])
