@@ -33,7 +33,6 @@ class Survey:
     """All pairs of a dataset, and what does not pair."""
 
     pairs: list[Pair]
-    labelled: bool  # whether there are labels at all
     unlabelled: list[str] = field(default_factory=list)  # images without a label
     extra: list[str] = field(default_factory=list)  # labels without an image
 
@@ -84,11 +83,11 @@ def survey(root: Path, layout: Layout, threads: int, name: str) -> Survey:
     with ThreadPoolExecutor(threads) as pool:
         tasks = pool.map(lambda image: _read(*image, labels.get(image[0]), layout.encoding), images)
         pairs = list(progress(tasks, f"check {name}", "image", len(images)))
-    if not labels:
-        return Survey(pairs, labelled=False)
+    if not layout.labels:
+        return Survey(pairs)
     every = {image_id for image_id, _ in matching(root, layout.images)}
     unlabelled = [image_id for image_id, _ in images if image_id not in labels]
-    return Survey(pairs, True, unlabelled, sorted(labels.keys() - every))
+    return Survey(pairs, unlabelled, sorted(labels.keys() - every))
 
 
 def _read(image_id: str, image: Path, label: Path | None, encoding: str) -> Pair:

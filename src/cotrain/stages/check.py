@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from cotrain import datasets, store
+from cotrain import datasets, plain, store
 from cotrain.config import Part, layout, load_datasets, load_labelset, missing_classes, parts, read_plain
 from cotrain.errors import BadInput
 from cotrain.plan import Plan, folder_of, labels_of
@@ -26,6 +26,7 @@ class Images(NamedTuple):
     coding: Coding
     classes: dict[str, tuple[int, int, int] | None]  # class → colour
     missing: list[str]  # classes that the dataset has no labels of
+    needed: bool  # whether it is of no use without any label
 
 
 def run(
@@ -72,6 +73,11 @@ def _config(what: list[Path]) -> dict | None:
         return None
     if wrong := [path for path, text in zip(what, texts, strict=True) if not isinstance(text, dict) or "name" in text]:
         raise BadInput(f"{wrong[0]}: no config file; give one dataset, or config files alone")
+    for path, text in zip(what, texts, strict=True):
+        try:
+            plain.check(text)
+        except ValueError as error:
+            raise BadInput(f"{path}: {error}") from None
     from snakemake.utils import update_config  # it decides how overlays are joined
 
     base = Path("config.yaml")
@@ -94,7 +100,9 @@ def _of_config(plan: Plan) -> list[Images]:
                 coding = Coding.model_validate(labels_of(part, plan.labelset))
                 missing = missing_classes(part.dataset, plan.labelset)
             name = f"{domain} {folder or part.dataset.name}"
-            sets.append(Images(name, Path(plan.data_root(domain)), one, coding, plan.labelset.classes, missing))
+            sets.append(
+                Images(name, Path(plan.data_root(domain)), one, coding, plan.labelset.classes, missing, labelled)
+            )
     return sets
 
 
@@ -120,10 +128,10 @@ def _images(name: str, root: Path, said: Layout, part: Part, labelset: str) -> I
     if labelset:
         known = load_labelset(WORKFLOW, labelset)
         coding = Coding.model_validate(labels_of(part, known))
-        return Images(name, root, said, coding, known.classes, missing_classes(part.dataset, known))
+        return Images(name, root, said, coding, known.classes, missing_classes(part.dataset, known), False)
     own = _own_classes(part.dataset)
     values = {value: own.index(name) if name in own else VOID for value, name in part.dataset.names.items()}
-    return Images(name, root, said, Coding(encoding=said.encoding, values=values), dict.fromkeys(own), [])
+    return Images(name, root, said, Coding(encoding=said.encoding, values=values), dict.fromkeys(own), [], False)
 
 
 def _own_classes(dataset: Dataset) -> list[str]:
@@ -172,7 +180,7 @@ def _faults(images: Images, found: Survey) -> list[str]:
     lines = [f"{images.name}: {fault}" for fault in found.unreadable[:5]]
     if len(found.unreadable) > 5:
         lines.append(f"{images.name}: {len(found.unreadable) - 5} further files that cannot be read")
-    if found.unlabelled:
+    if found.unlabelled and (images.needed or len(found.unlabelled) < len(found.pairs)):
         what = f"images without a label: {datasets.in_brief(found.unlabelled)}"
         lines.append(f"{images.name}: {what}; add the labels or remove the images")
     if found.mismatched and images.layout.mismatched == "refuse":
