@@ -49,7 +49,7 @@ def test_each_model_keeps_its_architecture_to_the_end(results):
 
 def test_each_architecture_trains_on_the_pseudolabels_of_the_other(results):
     for model, other in ((1, 2), (2, 1)):
-        received = pd.read_csv(results / f"cotrain/01/{model}/selected.csv")["image_id"].tolist()
+        received = pd.read_csv(results / f"cotrain/01/{model}/selected.csv", dtype=str)["image_id"].tolist()
         assert 0 < len(received) <= 3
         with h5py.File(results / f"cotrain/01/{other}/combined.h5") as sent:
             maps = dict(zip(sent["image_id"].asstr()[:], sent["label"][:], strict=True))

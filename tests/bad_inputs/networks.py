@@ -153,6 +153,12 @@ def model_of_an_unknown_architecture(box):
     return changed(box, model={"architecture": "Palace"})
 
 
+@case("model.pt: it is built by os:system", 'allow it with the setting "trust": ["os:system"]')
+def model_that_names_a_function_to_call(box):
+    options = {"command": f"touch {box / 'pwned'}"}
+    return changed(box, model={"architecture": "os:system", "encoder": None, "weights": None, "options": options})
+
+
 @case("labels.h5: other classes than the source labels")
 def training_on_pseudolabels_of_other_classes(box):
     write_pseudolabels(box.pseudolabels, IDS, *box.maps, classes=("road", "tree", "sky"))
