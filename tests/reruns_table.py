@@ -51,7 +51,6 @@ OTHERS = {
     "training.final.epochs": 1,
     "inference.scales": [0.5, 1.0],
     "evaluation.scales": [0.5, 1.0],
-    "final.collage_share": 0.5,
 }
 # What has to be edited too, so that the config is in order.
 ALSO = {

@@ -92,6 +92,7 @@ rule merge:
             )
         ),
         shards=gather.shards(f"{RUN}/.shards/{{{{round}}}}/{{scatteritem}}/predictions.h5"),
+        provenances=gather.shards(str(sidecar(Path(f"{RUN}/.shards/{{{{round}}}}/{{scatteritem}}/predictions.h5")))),
     output:
         f"{RUN}/{{round}}/predictions.h5",
     log:
