@@ -15,6 +15,7 @@ from pydantic import BaseModel
 
 from cotrain.config import Config, Domain, LabelSet, label_values, load_dataset, load_labelset
 from cotrain.errors import BadInput
+from cotrain.leases import gpus
 from cotrain.schedules import portion, seed_of
 from cotrain.settings import Dataset, parse
 
@@ -70,7 +71,7 @@ class Plan:
     def gpus(self) -> int:
         """GPUs that a job with a network asks for."""
         wanted = self.config.device
-        return int(wanted == "cuda" or (wanted == "auto" and any(Path("/dev").glob("nvidia[0-9]*"))))
+        return int(wanted == "cuda" or (wanted == "auto" and gpus() != []))
 
     # ---- rounds -------------------------------------------------------------------------------------------------
 

@@ -8,6 +8,8 @@ rule draw:
         f"{RUN}/{{cycle}}/candidates.csv",
     log:
         f"{RUN}/logs/{{cycle}}/draw.log",
+    group:
+        together("data")
     conda:
         "../../envs/environment.yaml"
     params:
@@ -53,6 +55,8 @@ rule threshold:
         table=f"{RUN}/{{round}}/thresholds.csv",
     log:
         f"{RUN}/logs/{{round}}/threshold.log",
+    group:
+        together("labels")
     conda:
         "../../envs/environment.yaml"
     params:
@@ -77,6 +81,8 @@ rule fuse:
         f"{RUN}/{{round}}/labels.h5",
     log:
         f"{RUN}/logs/{{round}}/fuse.log",
+    group:
+        together("labels")
     conda:
         "../../envs/environment.yaml"
     shell:
