@@ -23,6 +23,7 @@ from typing import NamedTuple
 PROGRAMS = ("munged", "slurmctld", "slurmd", "sbatch", "srun", "squeue", "scontrol", "scancel", "sinfo")
 # Snakemake's job steps drop SLURM_CONF from their environment, so that all programs must find the file by themselves.
 CONFIG = Path("/etc/slurm/slurm.conf")
+GROUPS = ("data", "labels", "report")
 OVER = {"COMPLETED", "FAILED", "CANCELLED", "TIMEOUT", "NODE_FAIL", "OUT_OF_MEMORY", "DEADLINE", "BOOT_FAIL"}
 PATIENCE = 60  # seconds for what SLURM does by itself
 
@@ -39,17 +40,25 @@ def missing() -> str | None:
 
 
 class Job(NamedTuple):
-    """What SLURM knows of a job; times in seconds, `wall` and `wait` as far as they have gone."""
+    """What SLURM knows of a job."""
 
     id: str
     state: str
-    comment: str  # Snakemake's: the rule and its wildcards
+    comment: str  # Snakemake's: the rule and its wildcards, or the group and its rules
     gpus: int
     cpus: int
-    memory: str
+    memory: int  # MB that it asked for
     limit: str  # of its time
-    wait: float
+    wait: float  # seconds, until now if it still does
     wall: float
+    peak: float  # MB that it was seen to have; 0 if it never was
+
+    @property
+    def kind(self) -> str:
+        """The rule, or the first word of the group."""
+        rule = self.comment.partition("_wildcards_")[0]
+        group = rule.partition("_")[0]
+        return group if group in GROUPS else rule
 
 
 class Slurm:
@@ -59,6 +68,7 @@ class Slurm:
         self.folder, self.gpus, self.cpus, self.memory_mb = folder, gpus, cpus, memory_mb
         self.host = socket.gethostname().partition(".")[0]
         self.started: list[subprocess.Popen] = []
+        self.peaks: dict[str, dict[str, float]] = {}  # job → its steps → MB
 
     def __enter__(self) -> "Slurm":
         try:
@@ -83,11 +93,28 @@ class Slurm:
     def cancel(self, job: Job) -> None:
         self.call("scancel", job.id)
 
+    def shorten(self, job: Job) -> None:
+        """To one minute since its start, the least that there is."""
+        self.call("scontrol", "update", f"JobId={job.id}", "TimeLimit=1")
+
     def jobs(self) -> list[Job]:
         """All jobs since the start, in the order of their submission."""
         form = "%i|%T|%k|%b|%C|%m|%l|%V|%S|%e"
         lines = self.call("squeue", "--all", "--states=all", "--noheader", "--sort=i", f"--format={form}").splitlines()
-        return [_job(*line.split("|")) for line in lines]
+        return [_job(*line.split("|"), peak=sum(self.peaks.get(line.partition("|")[0], {}).values())) for line in lines]
+
+    def look(self) -> list[Job]:
+        """All jobs, after asking those that run what memory they have come to."""
+        jobs = self.jobs()
+        if running := [job.id for job in jobs if job.state == "RUNNING"]:
+            form = ["--allsteps", "--noheader", "--parsable2", "--noconvert", "--format=JobID,MaxRSS"]
+            command = ["sstat", *form, f"--jobs={','.join(running)}"]
+            result = subprocess.run(command, capture_output=True, text=True, check=False)  # fails if one has just ended
+            for line in result.stdout.splitlines():
+                step, _, size = line.partition("|")
+                steps = self.peaks.setdefault(step.partition(".")[0], {})
+                steps[step] = max(steps.get(step, 0.0), float(size or 0) / 1e6)
+        return jobs
 
     def call(self, *command: str) -> str:
         return subprocess.run(command, check=True, capture_output=True, text=True, timeout=PATIENCE).stdout
@@ -142,7 +169,9 @@ SlurmdLogFile={self.folder}/slurmd.log
 SlurmdParameters=config_overrides
 ProctrackType=proctrack/linuxproc
 TaskPlugin=task/none
-JobAcctGatherType=jobacct_gather/none
+JobAcctGatherType=jobacct_gather/linux
+JobAcctGatherFrequency=1
+JobAcctGatherParams=OverMemoryKill
 AccountingStorageType=accounting_storage/none
 JobCompType=jobcomp/none
 SelectType=select/cons_tres
@@ -188,13 +217,46 @@ PartitionName=main Nodes={self.host} Default=YES MaxTime=INFINITE State=UP
             CONFIG.unlink()
 
 
-def _job(id: str, state: str, comment: str, tres: str, cpus: str, memory: str, limit: str, *times: str) -> Job:
+def table(jobs: list[Job]) -> str:
+    """In Markdown, by rule or group: how many, times, retries, memory."""
+    rows = {kind: [job for job in jobs if job.kind == kind] for kind in dict.fromkeys(job.kind for job in jobs)}
+    lines = [
+        "| job | jobs | of them retries | queue wait, s | wall, s | GPUs | CPUs | MB asked for | MB at most | ratio |",
+        "|---|--:|--:|--:|--:|--:|--:|--:|--:|--:|",
+    ]
+    for kind, some in rows.items():
+        peak = max(job.peak for job in some)
+        cells = [
+            f"`{kind}`",
+            len(some),
+            len(some) - len({job.comment for job in some}),
+            _range([job.wait for job in some]),
+            _range([job.wall for job in some]),
+            max(job.gpus for job in some),
+            max(job.cpus for job in some),
+            min(job.memory for job in some),
+            f"{peak:.0f}",
+            f"{min(job.memory for job in some) / peak:.2f}" if peak else "",
+        ]
+        lines.append(f"| {' | '.join(map(str, cells))} |")
+    return "\n".join(lines)
+
+
+def _range(seconds: list[float]) -> str:
+    low, high = min(seconds), max(seconds)
+    return f"{low:.0f}" if low == high else f"{low:.0f}–{high:.0f}"
+
+
+def _job(
+    id: str, state: str, comment: str, tres: str, cpus: str, memory: str, limit: str, *times: str, peak: float
+) -> Job:
     submitted, started, ended = (None if t in ("N/A", "Unknown") else datetime.fromisoformat(t) for t in times)
     now = datetime.now()
     wait = ((started or ended or now) - submitted).total_seconds()
     wall = ((ended or now) - started).total_seconds() if started else 0.0
     gpus = int(tres.rpartition(":")[2]) if "gpu" in tres else 0
-    return Job(id, state, comment.removeprefix("rule_"), gpus, int(cpus), memory, limit, max(0.0, wait), max(0.0, wall))
+    name, megabytes = comment.removeprefix("rule_"), int(memory.removesuffix("M"))
+    return Job(id, state, name, gpus, int(cpus), megabytes, limit, max(0.0, wait), max(0.0, wall), peak)
 
 
 def _free_ports(count: int) -> list[int]:

@@ -8,6 +8,7 @@ import sys
 
 import numpy as np
 import pytest
+import sleeping
 from conftest import CLASSES, MADE_BY, save
 
 from cotrain import leases
@@ -177,3 +178,14 @@ def test_a_stage_waits_for_a_gpu(monkeypatch, tmp_path):
         assert not (tmp_path / "out" / "photo_overlay.jpg").exists()
     stage.communicate(timeout=PATIENCE)
     assert stage.returncode == 0 and (tmp_path / "out" / "photo_overlay.jpg").exists()
+
+
+def test_both_models_of_the_loop_are_at_work_at_the_same_time_on_two_gpus(tmp_path):
+    """The loop waits for 4 sleeps in place of 8, whatever the machine's speed: 0.5 of the time, and 0.6 is allowed."""
+    one, two = (sleeping.sleeps(tmp_path / str(gpus), gpus, seconds=3) for gpus in (1, 2))
+    assert len(one) == len(two) == 8
+    assert {sleep.gpu for sleep in one} == {"0"} and {sleep.gpu for sleep in two} == {"0", "1"}
+    assert sleeping.turns(one) == 8
+    assert sleeping.turns(two) <= 0.6 * 8
+    for i, sleep in enumerate(two):
+        assert all(other.end <= sleep.start for other in two[:i] if other.gpu == sleep.gpu)
