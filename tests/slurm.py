@@ -182,7 +182,7 @@ MpiDefault=none
 MailProg=/bin/true
 ReturnToService=2
 MinJobAge=86400
-KillWait=10
+KillWait=30
 GresTypes=gpu
 NodeName={self.host} NodeAddr=127.0.0.1 NodeHostname={self.host} {node}
 PartitionName=main Nodes={self.host} Default=YES MaxTime=INFINITE State=UP
