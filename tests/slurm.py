@@ -47,11 +47,11 @@ class Job(NamedTuple):
     comment: str  # Snakemake's: the rule and its wildcards, or the group and its rules
     gpus: int
     cpus: int
-    memory: int  # MB that it asked for
+    memory: int  # MiB that it asked for
     limit: str  # of its time
     wait: float  # seconds, until now if it still does
     wall: float
-    peak: float  # MB that it was seen to have; 0 if it never was
+    peak: float  # MiB that it was seen to have; 0 if it never was
 
     @property
     def kind(self) -> str:
@@ -68,7 +68,7 @@ class Slurm:
         self.folder, self.gpus, self.cpus, self.memory_mb = folder, gpus, cpus, memory_mb
         self.host = socket.gethostname().partition(".")[0]
         self.started: list[subprocess.Popen] = []
-        self.peaks: dict[str, dict[str, float]] = {}  # job → its steps → MB
+        self.peaks: dict[str, dict[str, float]] = {}  # job → its steps → MiB
 
     def __enter__(self) -> "Slurm":
         try:
@@ -113,7 +113,7 @@ class Slurm:
             for line in result.stdout.splitlines():
                 step, _, size = line.partition("|")
                 steps = self.peaks.setdefault(step.partition(".")[0], {})
-                steps[step] = max(steps.get(step, 0.0), float(size or 0) / 1e6)
+                steps[step] = max(steps.get(step, 0.0), float(size or 0) / 2**20)
         return jobs
 
     def call(self, *command: str) -> str:
@@ -221,7 +221,7 @@ def table(jobs: list[Job]) -> str:
     """In Markdown, by rule or group: how many, times, retries, memory."""
     rows = {kind: [job for job in jobs if job.kind == kind] for kind in dict.fromkeys(job.kind for job in jobs)}
     lines = [
-        "| job | jobs | of them retries | queue wait, s | wall, s | GPUs | CPUs | MB asked for | MB at most | ratio |",
+        "| job | jobs | of them retries | queue wait, s | wall, s | GPUs | CPUs | MiB asked for | MiB at most | ratio |",
         "|---|--:|--:|--:|--:|--:|--:|--:|--:|--:|",
     ]
     for kind, some in rows.items():
