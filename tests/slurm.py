@@ -221,7 +221,7 @@ def table(jobs: list[Job]) -> str:
     """In Markdown, by rule or group: how many, times, retries, memory."""
     rows = {kind: [job for job in jobs if job.kind == kind] for kind in dict.fromkeys(job.kind for job in jobs)}
     lines = [
-        "| job | jobs | of them retries | queue wait, s | wall, s | GPUs | CPUs | MiB asked for | MiB at most | ratio |",
+        "| job | jobs | retries | queue wait, s | wall, s | GPUs | CPUs | MiB asked for | MiB at most | ratio |",
         "|---|--:|--:|--:|--:|--:|--:|--:|--:|--:|",
     ]
     for kind, some in rows.items():
