@@ -5,6 +5,7 @@ import contextlib
 import importlib
 import inspect
 import os
+import resource
 import signal
 import sys
 import typing
@@ -12,6 +13,7 @@ from pathlib import Path
 
 from cotrain import __version__
 from cotrain.errors import BadInput
+from cotrain.leases import lease
 from cotrain.settings import Strict, parse_json
 
 STAGES = {
@@ -79,8 +81,12 @@ def main(arguments: list[str] | None = None) -> int:
         given = vars(parser.parse_args(arguments))
         values = _values(given.pop("stage"), run, given)
         results = OUTPUTS - {"restart"}  # the last good state outlives a training that diverges
-        with _all_or_none([p for n, paths in _paths(values).items() if n in results for p in paths]):
+        new = [path for name, paths in _paths(values).items() if name in results for path in paths]
+        with _all_or_none(new), _gpus_for(values.get("settings")):
             run(**values)
+        if "made_by" in values:
+            peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+            print(f"{name}: at most {peak:.0f} MiB of memory", file=sys.stderr)
     except BadInput as error:
         print("\n".join(f"error: {line}" for line in str(error).splitlines()), file=sys.stderr)
         return 2
@@ -94,6 +100,13 @@ def main(arguments: list[str] | None = None) -> int:
 def _terminate(*_: object) -> typing.NoReturn:
     """On SIGTERM: leave by way of the `finally` blocks, which remove what is half written."""
     raise SystemExit(128 + signal.SIGTERM)
+
+
+def _gpus_for(settings: Strict | None) -> contextlib.AbstractContextManager:
+    """GPUs of its own for a stage with a network, unless it is told to do without."""
+    if getattr(settings, "device", "cpu") == "cpu":
+        return contextlib.nullcontext()
+    return lease(getattr(settings, "gpus", 1))
 
 
 def _add_arguments(command: argparse.ArgumentParser, stage: str, run: typing.Callable) -> None:

@@ -29,6 +29,7 @@ from cotrain.config import (
     parts,
 )
 from cotrain.errors import BadInput
+from cotrain.leases import gpus
 from cotrain.schedules import portion, seed_of
 from cotrain.settings import Dataset, parse
 
@@ -101,7 +102,7 @@ class Plan:
     def gpus(self) -> int:
         """GPUs that a job with a network asks for."""
         wanted = self.config.device
-        return int(wanted == "cuda" or (wanted == "auto" and any(Path("/dev").glob("nvidia[0-9]*"))))
+        return int(wanted == "cuda" or (wanted == "auto" and gpus() != []))
 
     # ---- rounds -------------------------------------------------------------------------------------------------
 

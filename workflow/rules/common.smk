@@ -25,12 +25,12 @@ try:
     for domain in PLAN.domains:
         PLAN.data_root(domain)  # says at once what is missing
     RUN = str(Path(CONFIG.results, CONFIG.run))
+    GPUS = PLAN.gpus()
     RERUNS = Reruns(Path(RUN), active=workflow.is_main_process)
 except BadInput as error:
     bad_input(error)
 
 SHARED = str(Path(CONFIG.results, "shared"))
-GPUS = PLAN.gpus()
 HELD = []  # locks, until this process ends
 
 
@@ -86,6 +86,18 @@ def job(stage, output, wildcard="round", folder=None, **inputs):
         return paths | {"ticket": RERUNS.ticket(stage, name, apply_wildcards(output, wildcards), making)}
 
     return answered(of_job)
+
+
+def together(name):
+    """The group of a rule's jobs, which a cluster runs as one job; `labels`: one of each cycle, for both models."""
+
+    def group(wildcards):
+        if workflow.dryrun:  # which lists jobs one by one
+            return None
+        cycle = (wildcards.get("round") or wildcards.cycle).split("/")[:2] if name == "labels" else []
+        return "_".join([name, *cycle])
+
+    return group
 
 
 def dataset_root(wildcards):

@@ -13,6 +13,8 @@ rule combine:
         [f"{RUN}/{{cycle}}/{m}/combined.h5" for m in (1, 2)],
     log:
         f"{RUN}/logs/{{cycle}}/combine.log",
+    group:
+        together("labels")
     conda:
         "../../envs/environment.yaml"
     shell:
@@ -37,6 +39,8 @@ rule exchange:
         f"{RUN}/logs/{{cycle}}/exchange.log",
     wildcard_constraints:
         cycle=r"cotrain/\d\d",
+    group:
+        together("labels")
     conda:
         "../../envs/environment.yaml"
     params:

@@ -5,6 +5,8 @@ rule render:
         directory(f"{SHARED}/toycity/{{scenes}}"),
     log:
         f"{SHARED}/logs/render/{{scenes}}.log",
+    group:
+        together("data")
     conda:
         "../../envs/environment.yaml"
     params:
@@ -20,6 +22,8 @@ rule index:
         f"{RUN}/data/{{table}}.csv",
     log:
         f"{RUN}/logs/data/index_{{table}}.log",
+    group:
+        together("data")
     conda:
         "../../envs/environment.yaml"
     params:
@@ -38,6 +42,8 @@ rule color:
         f"{RUN}/data/color.csv",
     log:
         f"{RUN}/logs/data/color.log",
+    group:
+        together("data")
     conda:
         "../../envs/environment.yaml"
     params:
@@ -55,6 +61,8 @@ rule statistics:
         picture=of_run(PLAN.prior_picture),
     log:
         f"{RUN}/logs/data/statistics.log",
+    group:
+        together("data")
     conda:
         "../../envs/environment.yaml"
     params:

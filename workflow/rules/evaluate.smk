@@ -39,6 +39,8 @@ rule measure:
         f"{RUN}/evaluation/pseudolabels/{{round}}.json",
     log:
         f"{RUN}/logs/{{round}}/measure.log",
+    group:
+        together("report")
     conda:
         "../../envs/environment.yaml"
     params:
@@ -64,6 +66,8 @@ rule summarize:
         text=f"{RUN}/summary.txt",
     log:
         f"{RUN}/logs/summarize.log",
+    group:
+        together("report")
     conda:
         "../../envs/environment.yaml"
     params:
@@ -88,6 +92,8 @@ rule ablation:
         text=f"{RUN}/ablation.txt",
     log:
         f"{RUN}/logs/ablation.log",
+    group:
+        together("report")
     conda:
         "../../envs/environment.yaml"
     params:
@@ -113,6 +119,8 @@ rule plot:
         [f"{RUN}/figures/{name}.png" for name in ("overview", "progress")],
     log:
         f"{RUN}/logs/plot.log",
+    group:
+        together("report")
     conda:
         "../../envs/environment.yaml"
     params:

@@ -12,6 +12,8 @@ rule draw:
         f"{RUN}/{{cycle}}/candidates.csv",
     log:
         f"{RUN}/logs/{{cycle}}/draw.log",
+    group:
+        together("data")
     conda:
         "../../envs/environment.yaml"
     params:
@@ -115,6 +117,8 @@ rule threshold:
         table=f"{RUN}/{{round}}/thresholds.csv",
     log:
         f"{RUN}/logs/{{round}}/threshold.log",
+    group:
+        together("labels")
     conda:
         "../../envs/environment.yaml"
     params:
@@ -139,6 +143,8 @@ rule fuse:
         f"{RUN}/{{round}}/labels.h5",
     log:
         f"{RUN}/logs/{{round}}/fuse.log",
+    group:
+        together("labels")
     conda:
         "../../envs/environment.yaml"
     shell:

@@ -7,6 +7,8 @@ rule select:
         f"{RUN}/logs/{{round}}/select.log",
     wildcard_constraints:
         round=r"(selftrain|selftrain_2|mixbatch)/\d\d",
+    group:
+        together("labels")
     conda:
         "../../envs/environment.yaml"
     params:

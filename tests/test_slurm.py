@@ -1,0 +1,139 @@
+"""The tiny workflow through profiles/slurm on a real SLURM, with what goes wrong on clusters."""
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import slurm
+from faults import contents
+from workflow_runs import PROJECT, SNAKEFILE, snakemake
+
+pytestmark = pytest.mark.skipif(slurm.missing() is not None, reason=str(slurm.missing()))
+PATIENCE = 3600  # seconds for the workflow
+OVERLAY = PROJECT / "tests" / "faults.yaml"  # which writes a restart file after every step
+
+
+class Workflow:
+    """Snakemake at work through the profile, in a folder of its own."""
+
+    def __init__(self, cluster: slurm.Slurm, folder: Path):
+        self.cluster, self.folder = cluster, folder
+        shutil.copy(PROJECT / "config.yaml", folder)
+        command = [sys.executable, "-m", "snakemake", *SNAKEFILE, "--workflow-profile", PROJECT / "profiles" / "slurm"]
+        # This SLURM accounts for nothing, and its jobs take seconds.
+        command += ["--slurm-status-command", "squeue", "--slurm-init-seconds-before-status-checks", "2"]
+        command += ["--seconds-between-status-checks", "1", "--configfile", OVERLAY]
+        self.said = folder / "snakemake.log"
+        with self.said.open("w") as log:
+            self.process = subprocess.Popen(command, cwd=folder, stdout=log, stderr=log)
+
+    def until(self, condition: Callable[[list[slurm.Job]], object]) -> object:
+        """What `condition` says of all jobs, as soon as it is not empty."""
+        deadline = time.monotonic() + PATIENCE
+        while not (found := condition(self.cluster.look())):
+            assert self.process.poll() is None, self.said.read_text()[-3000:]
+            assert time.monotonic() < deadline, self.said.read_text()[-3000:]
+            time.sleep(2)
+        return found
+
+    def finish(self) -> list[slurm.Job]:
+        """All jobs, once Snakemake has ended well."""
+        while self.process.poll() is None:
+            self.cluster.look()
+            time.sleep(2)
+        assert self.process.returncode == 0, self.said.read_text()[-5000:]
+        return self.cluster.jobs()
+
+
+@pytest.fixture(scope="module")
+def cluster():
+    with slurm.slurm() as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def disturbed(cluster, tmp_path_factory) -> tuple[Path, list[slurm.Job]]:
+    """Results, and jobs, of a workflow that met a time limit, a drained node and a cancelled job."""
+    folder = tmp_path_factory.mktemp("on slurm")
+    workflow = Workflow(cluster, folder)
+    try:
+        _hang_in(folder / "results" / "tiny" / ".restart" / "source.pt", workflow)
+        cluster.shorten(next(job for job in cluster.jobs() if job.comment == "train_source_wildcards_source"))
+
+        workflow.until(lambda jobs: [job for job in jobs if job.kind == "infer" and job.state == "RUNNING"])
+        cluster.drain()
+        workflow.until(lambda jobs: any(job.state == "PENDING" for job in jobs))
+        workflow.until(lambda jobs: all(job.state != "RUNNING" for job in jobs))
+        cluster.resume()
+
+        [running, *_] = workflow.until(lambda jobs: [j for j in jobs if j.kind == "finetune" and j.state == "RUNNING"])
+        cluster.cancel(running)
+        jobs = workflow.finish()
+    finally:
+        workflow.process.kill()
+        workflow.process.wait()
+    print(f"\n{slurm.table(jobs)}")
+    return folder / "results", jobs
+
+
+def _hang_in(restart: Path, workflow: Workflow) -> None:
+    """Stop the training that has just written its restart file, so that it is still there at its time limit."""
+    while not restart.exists():
+        assert workflow.process.poll() is None, workflow.said.read_text()[-3000:]
+        time.sleep(0.02)
+    [training] = [
+        int(process.name)
+        for process in Path("/proc").glob("[0-9]*")
+        if f"--restart\0{restart.relative_to(workflow.folder)}".encode() in _command_line(process)
+    ]
+    os.kill(training, signal.SIGSTOP)
+
+
+def _command_line(process: Path) -> bytes:
+    try:
+        return (process / "cmdline").read_bytes()
+    except OSError:  # it has ended
+        return b""
+
+
+def test_results_have_the_bytes_of_a_workstation(disturbed, tmp_path):
+    result = snakemake(tmp_path, overlays=(OVERLAY,))
+    assert result.returncode == 0, result.stderr[-3000:]
+    assert contents(disturbed[0]) == contents(tmp_path / "results")
+
+
+def test_a_training_at_its_time_limit_is_resubmitted_with_more_and_goes_on(disturbed):
+    results, jobs = disturbed
+    again = [job for job in jobs if job.comment == "train_source_wildcards_source"]
+    assert [(job.state, job.limit) for job in again] == [("TIMEOUT", "1:00"), ("COMPLETED", "8:00:00")]
+    assert again[1].memory == 2 * again[0].memory
+    assert "goes on after step" in (results / "tiny" / "logs" / "source" / "train.log").read_text()
+
+
+def test_a_cancelled_job_is_submitted_again(disturbed):
+    [cancelled] = [job for job in disturbed[1] if job.state == "CANCELLED"]
+    again = [job for job in disturbed[1] if job.comment == cancelled.comment]
+    assert [job.state for job in again] == ["CANCELLED", "COMPLETED"]
+
+
+def test_jobs_with_a_network_get_a_gpu_and_small_stages_are_one_job(disturbed):
+    jobs = {job.comment: job for job in disturbed[1]}.values()
+    count = {kind: sum(job.kind == kind for job in jobs) for kind in {job.kind for job in jobs}}
+    networks = {"train_source": 2, "finetune": 3, "infer": 4, "evaluate": 8, "train_final": 1, "train_upper_bound": 1}
+    assert count == networks | {"data": 1, "labels": 3, "report": 1}
+    assert {job.kind for job in jobs if job.gpus == 1} == networks.keys()
+    assert all(job.gpus == 0 and job.cpus <= 2 for job in jobs if job.kind in slurm.GROUPS)
+
+
+def test_jobs_ask_for_less_than_twice_the_memory_that_they_need(disturbed):
+    """What they need, they get: this SLURM kills those that exceed it."""
+    for kind in {job.kind for job in disturbed[1]}:
+        some = [job for job in disturbed[1] if job.kind == kind]
+        peak = max(job.peak for job in some)
+        assert peak < min(job.memory for job in some) < 2 * peak, kind
