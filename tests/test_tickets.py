@@ -21,12 +21,13 @@ def job(tmp_path, monkeypatch):
     """A finished draw: `job(settings, keys)` writes its ticket anew and gives (whether it is new, what was said)."""
     monkeypatch.chdir(tmp_path)
     make("run/index.csv", "index", {"images": "{id}.png"}, {})
-    make("run/out.csv", "draw", DRAW, {"index": ["run/index.csv"]})
+    for output in ("run/out.csv", "run/out.txt"):
+        make(output, "draw", DRAW, {"index": ["run/index.csv"]})
 
     def ticket(settings=DRAW, keys=KEYS, inputs=("run/index.csv",)) -> bool:
         runs = Reruns(tmp_path / "run", active=True)
         text = json.dumps(settings)
-        path = runs.ticket("draw", "x", "run/out.csv", lambda: wanted("draw", text, keys, list(inputs), None))
+        path = runs.ticket("draw", "x", ["run/out.csv", "run/out.txt"], lambda: wanted("draw", text, keys, list(inputs), None))
         assert path == str(tmp_path / "run/.tickets/draw/x.json")
         return Path(path).stat().st_mtime > time.time() - 60
 
@@ -93,9 +94,10 @@ def test_missing_output_has_an_old_ticket_and_no_words(job, tmp_path, capsys):
     assert capsys.readouterr().err == ""
 
 
+@pytest.mark.parametrize("output", ["out.csv", "out.txt"])
 @pytest.mark.parametrize("damage", [None, "", "{", "[]", '{"sha256": 1, "provenance": {}}', '{"provenance": null}'])
-def test_file_of_which_nothing_is_known_is_made_again(job, tmp_path, capsys, damage):
-    beside = sidecar(tmp_path / "run/out.csv")
+def test_file_of_which_nothing_is_known_is_made_again(job, tmp_path, capsys, damage, output):
+    beside = sidecar(tmp_path / "run" / output)
     beside.unlink() if damage is None else beside.write_text(damage)
     assert job()
     assert "nothing is known of how it was made" in capsys.readouterr().err
@@ -203,7 +205,7 @@ def test_inactive_process_writes_and_asks_nothing(tmp_path):
         raise AssertionError
 
     runs = Reruns(tmp_path / "run", active=False)
-    assert runs.ticket("draw", "x", "out.csv", ask) == str(tmp_path / "run/.tickets/draw/x.json")
+    assert runs.ticket("draw", "x", ["out.csv"], ask) == str(tmp_path / "run/.tickets/draw/x.json")
     assert not (tmp_path / "run").exists()
 
 
@@ -211,7 +213,7 @@ def test_place_that_cannot_be_written_is_named(tmp_path):
     (tmp_path / "run").write_text("a file where the folder should be")
     with pytest.raises(BadInput, match=r"x\.json: cannot be written"):
         Reruns(tmp_path / "run", active=True).ticket(
-            "draw", "x", "out.csv", lambda: wanted("draw", json.dumps(DRAW), {}, [], None)
+            "draw", "x", ["out.csv"], lambda: wanted("draw", json.dumps(DRAW), {}, [], None)
         )
 
 

@@ -22,6 +22,7 @@ from cotrain.settings import completed
 
 PAST = 1_000_000_000  # seconds since 1970
 NEW = "not there yet"
+UNKNOWN = "nothing is known of how it was made"
 CODE = "code: "
 # Settings that change how a stage runs, not what it computes.
 WITHOUT_EFFECT = {"device", "gpus", "threads", "cache_mb", "restart_minutes"}
@@ -57,17 +58,19 @@ class Reruns:
             with _writable(folder):
                 settle(folder)
 
-    def ticket(self, stage: str, job: str, output: str, wanted: Callable[[], Wanted]) -> str:
-        """Path of the ticket of a job of a stage, whose first output is `output`."""
+    def ticket(self, stage: str, job: str, outputs: list[str], wanted: Callable[[], Wanted]) -> str:
+        """Path of the ticket of a job of a stage."""
         path = self.folder / ".tickets" / stage / f"{job or stage}.json"
         if self.active and path not in self.written:
             self.written.add(path)
             with _writable(path):
-                self._write(path, f"{stage} {job}".strip(), Path(output), stage, wanted())
+                self._write(path, f"{stage} {job}".strip(), [Path(output) for output in outputs], stage, wanted())
         return str(path)
 
-    def _write(self, path: Path, job: str, output: Path, stage: str, wanted: Wanted) -> None:
+    def _write(self, path: Path, job: str, outputs: list[Path], stage: str, wanted: Wanted) -> None:
+        output, *others = outputs
         reasons, before = reasons_to_rerun(output, stage, wanted), _json(path)
+        reasons = reasons or [UNKNOWN for other in others if other.exists() and not kept(other)][:1]
         making = sha256(sidecar(output)) if kept(output) else ""
         made = _keys_of_the_making(before, making, output, wanted, reasons)
         ticket = {"wanted": wanted._asdict(), "made": made, "making": making, "reasons": reasons}
@@ -126,7 +129,7 @@ def reasons_to_rerun(output: Path, stage: str, wanted: Wanted) -> list[str]:
         return [NEW]
     found = kept(output)
     if found is None:
-        return ["nothing is known of how it was made"]
+        return [UNKNOWN]
     made = found["provenance"]
     code = code_changes(found.get("accepted", made.get("definitions", {})), manifest(stage))
     return [

@@ -65,10 +65,10 @@ def answered(question):
     return answer
 
 
-def job(stage, output, wildcard="round", folder=None, **inputs):
+def job(stage, output, wildcard="round", folder=None, beside=(), **inputs):
     """The named inputs of a job of a stage, and the ticket that makes it run again when `output` is out of date.
 
-    An input is a pattern, a list of them, or a function of the wildcards; `folder` is one that an index lists.
+    `beside` are its other outputs, of which it is known too how they were made. An input is a pattern, a list of them, or a function of the wildcards; `folder` is one that an index lists.
     """
 
     def of_job(wildcards):
@@ -83,7 +83,8 @@ def job(stage, output, wildcard="round", folder=None, **inputs):
         def making():
             return wanted(stage, PLAN.settings(stage, name), PLAN.keys(stage, name), read, folder and folder(wildcards))
 
-        return paths | {"ticket": RERUNS.ticket(stage, name, apply_wildcards(output, wildcards), making)}
+        outputs = [apply_wildcards(path, wildcards) for path in (output, *beside)]
+        return paths | {"ticket": RERUNS.ticket(stage, name, outputs, making)}
 
     return answered(of_job)
 

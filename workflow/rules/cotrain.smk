@@ -5,6 +5,7 @@ rule combine:
                 "combine",
                 f"{RUN}/{{cycle}}/1/combined.h5",
                 "cycle",
+                beside=[f"{RUN}/{{cycle}}/2/combined.h5"],
                 labels=[f"{RUN}/{{cycle}}/{m}/pseudolabels.h5" for m in (1, 2)],
                 predictions=[f"{RUN}/{{cycle}}/{m}/predictions.h5" for m in (1, 2)],
             )
@@ -29,6 +30,7 @@ rule exchange:
                 "exchange",
                 f"{RUN}/{{cycle}}/1/selected.csv",
                 "cycle",
+                beside=[f"{RUN}/{{cycle}}/2/selected.csv"],
                 pseudolabels=lambda wildcards: of_run(PLAN.exchanged(wildcards.cycle)["pseudolabels"]),
                 thresholds=lambda wildcards: of_run(PLAN.exchanged(wildcards.cycle)["thresholds"]),
             )

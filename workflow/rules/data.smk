@@ -55,7 +55,15 @@ rule color:
 
 rule statistics:
     input:
-        unpack(job("statistics", f"{RUN}/data/source_statistics.h5", "", source=f"{RUN}/data/source.csv")),
+        unpack(
+            job(
+                "statistics",
+                f"{RUN}/data/source_statistics.h5",
+                "",
+                beside=of_run(PLAN.prior_picture),
+                source=f"{RUN}/data/source.csv",
+            )
+        ),
     output:
         statistics=f"{RUN}/data/source_statistics.h5",
         picture=of_run(PLAN.prior_picture),

@@ -4,6 +4,7 @@ rule evaluate:
             job(
                 "evaluate",
                 f"{RUN}/evaluation/{{round}}.json",
+                beside=[f"{RUN}/evaluation/{{round}}.h5"],
                 models=lambda wildcards: of_run(PLAN.models(wildcards.round)),
                 images=f"{RUN}/data/validation.csv",
             )
@@ -57,6 +58,7 @@ rule summarize:
                 "summarize",
                 f"{RUN}/summary.csv",
                 "evaluated",
+                beside=[f"{RUN}/summary.txt"],
                 scores=[f"{RUN}/evaluation/{round}.json" for round in PLAN.evaluated],
                 measures=[f"{RUN}/evaluation/pseudolabels/{round}.json" for round in PLAN.measured],
             )
@@ -84,6 +86,7 @@ rule ablation:
                 "summarize",
                 f"{RUN}/ablation.csv",
                 "ablation",
+                beside=[f"{RUN}/ablation.txt"],
                 scores=[f"{RUN}/evaluation/{round}.json" for round in PLAN.ablation],
             )
         ),
@@ -110,6 +113,7 @@ rule plot:
                 "plot",
                 f"{RUN}/figures/overview.png",
                 "",
+                beside=[f"{RUN}/figures/progress.png"],
                 summary=f"{RUN}/summary.csv",
                 predictions=[f"{RUN}/evaluation/{round}.h5" for round in PLAN.pictured],
                 images=f"{RUN}/data/validation.csv",

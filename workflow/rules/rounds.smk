@@ -110,7 +110,12 @@ rule merge:
 rule threshold:
     input:
         unpack(
-            job("threshold", f"{RUN}/{{round}}/pseudolabels.h5", predictions=f"{RUN}/{{round}}/predictions.h5"),
+            job(
+                "threshold",
+                f"{RUN}/{{round}}/pseudolabels.h5",
+                beside=[f"{RUN}/{{round}}/thresholds.csv"],
+                predictions=f"{RUN}/{{round}}/predictions.h5",
+            )
         ),
     output:
         labels=f"{RUN}/{{round}}/pseudolabels.h5",
