@@ -56,6 +56,8 @@ def scenes(folder: Path, count: int, size: tuple[int, int]) -> Path:
 
 def some_prior(path: Path, size: tuple[int, int]) -> Path:
     with store.create_hdf5(path, "statistics", CLASSES, {}) as file:
+        store.write_strings(file, "image_id", ["0"])
+        file["class_pixels"] = np.ones((1, len(CLASSES)), np.int64)
         file["prior"] = np.random.default_rng(0).dirichlet(np.ones(len(CLASSES)), size).transpose(2, 0, 1).astype("f4")
     return path
 

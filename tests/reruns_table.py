@@ -66,6 +66,7 @@ OFF = {
     "inference.patches.count": 0,
     "inference.prior": None,
     "mix.collage_share": None,
+    "final.collage_share": None,
     "mix.rare_crops": 0.0,
     "cotrain.cycles": 0,
     "final": None,

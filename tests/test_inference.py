@@ -1,10 +1,13 @@
 """Probabilities of images against loops in float64: patches, scales, prior, the K best classes; and the stage."""
 
+import subprocess
+import sys
+
 import h5py
 import numpy as np
 import pytest
 import torch
-from conftest import CLASSES, MADE_BY, VOID, save, write_index
+from conftest import CLASSES, MADE_BY, PROJECT, VOID, save, write_index
 from PIL import Image
 
 from cotrain import inference, prior, store
@@ -407,3 +410,9 @@ def test_evaluate_averages_over_its_views(cotrain, model, tmp_path):
         for i, image in pictures.items():
             p = seen(torch.from_numpy(first(image).copy())[None])[0]
             assert (file[f"prediction/{i}"][:] == p.argmax(dim=0).numpy()).mean() > 0.999
+
+
+def test_benchmark_prints_a_row_for_each_way_of_inference():
+    script = [PROJECT / "benchmarks/inference.py", "--images", "1", "--repeats", "1", "--size", "32", "32"]
+    printed = subprocess.run([sys.executable, *script], capture_output=True, text=True, check=True).stdout
+    assert len(printed.splitlines()) == 12 and printed.startswith("| infer | ms per image |")

@@ -19,6 +19,7 @@ PORTIONS = {"portion_start": 0.5, "portion_step": 0.05, "portion_max": 0.6}
 PAPER = {  # Table I of the paper, Synscapes → Cityscapes
     "selftrain": {"cycles": 10, "early_cycle": 1, "candidates": 500, "selected": 100, "thresholds": PORTIONS},
     "cotrain": {"cycles": 5, "candidates": 500, "selected": 100, "thresholds": PORTIONS, "lambda": 0.8},
+    "final": {"collage_share": None},
 }
 SELFTRAIN = [f"selftrain/{i:02d}" for i in range(1, 11)]
 MIXBATCH = [f"mixbatch/{i:02d}" for i in range(1, 11)]
@@ -284,7 +285,7 @@ def test_numbers_of_images_go_to_draw_select_and_exchange():
 
 def test_courses_and_mixture_of_each_training():
     courses = {name: {"steps": n, "schedule": "step"} for name, n in (("source", 11), ("cycle", 12), ("final", 13))}
-    plan = plan_of({"training": courses, "mix": {"target_share": 0.75, "collage_share": 0.3}})
+    plan = plan_of(PAPER, {"training": courses, "mix": {"target_share": 0.75, "collage_share": 0.3}})
     expected = {  # round: steps, p_MB, p_CM
         "source": (11, None, None),
         "source_only": (11, None, None),
