@@ -23,6 +23,8 @@ from typing import NamedTuple
 PROGRAMS = ("munged", "slurmctld", "slurmd", "sbatch", "srun", "squeue", "scontrol", "scancel", "sinfo")
 # Snakemake's job steps drop SLURM_CONF from their environment, so that all programs must find the file by themselves.
 CONFIG = Path("/etc/slurm/slurm.conf")
+FIELDS = ("JobID", "State", "Comment", "tres-per-job", "NumCPUs", "MinMemory", "TimeLimit")
+FIELDS += ("SubmitTime", "StartTime", "EndTime")
 GROUPS = ("data", "labels", "report")
 OVER = {"COMPLETED", "FAILED", "CANCELLED", "TIMEOUT", "NODE_FAIL", "OUT_OF_MEMORY", "DEADLINE", "BOOT_FAIL"}
 PATIENCE = 60  # seconds for what SLURM does by itself
@@ -99,9 +101,10 @@ class Slurm:
 
     def jobs(self) -> list[Job]:
         """All jobs since the start, in the order of their submission."""
-        form = "%i|%T|%k|%b|%C|%m|%l|%V|%S|%e"
-        lines = self.call("squeue", "--all", "--states=all", "--noheader", "--sort=i", f"--format={form}").splitlines()
-        return [_job(*line.split("|"), peak=sum(self.peaks.get(line.partition("|")[0], {}).values())) for line in lines]
+        form = ",".join(f"{field}:|" for field in FIELDS)
+        lines = self.call("squeue", "--all", "--states=all", "--noheader", "--sort=i", f"--Format={form}").splitlines()
+        rows = [line.rstrip("|").split("|") for line in lines]
+        return [_job(*row, peak=sum(self.peaks.get(row[0], {}).values())) for row in rows]
 
     def look(self) -> list[Job]:
         """All jobs, after asking those that run what memory they have come to."""
@@ -224,22 +227,28 @@ def table(jobs: list[Job]) -> str:
         "| job | jobs | retries | queue wait, s | wall, s | GPUs | CPUs | MiB asked for | MiB at most | ratio |",
         "|---|--:|--:|--:|--:|--:|--:|--:|--:|--:|",
     ]
+    first = {job.comment: job.memory for job in reversed(jobs)}  # what was asked for before any retry
     for kind, some in rows.items():
-        peak = max(job.peak for job in some)
+        most = min(some, key=lambda job: ratio(job, first[job.comment]))
         cells = [
             f"`{kind}`",
             len(some),
             len(some) - len({job.comment for job in some}),
             _range([job.wait for job in some]),
             _range([job.wall for job in some]),
-            max(job.gpus for job in some),
-            max(job.cpus for job in some),
-            min(job.memory for job in some),
-            f"{peak:.0f}",
-            f"{min(job.memory for job in some) / peak:.2f}" if peak else "",
+            most.gpus,
+            most.cpus,
+            first[most.comment],
+            f"{most.peak:.0f}",
+            f"{ratio(most, first[most.comment]):.2f}",
         ]
         lines.append(f"| {' | '.join(map(str, cells))} |")
     return "\n".join(lines)
+
+
+def ratio(job: Job, asked: int) -> float:
+    """Of the memory asked for to the memory that it was seen to have."""
+    return asked / job.peak if job.peak else float("inf")
 
 
 def _range(seconds: list[float]) -> str:
@@ -253,7 +262,7 @@ def _job(
     submitted, started, ended = (None if t in ("N/A", "Unknown") else datetime.fromisoformat(t) for t in times)
     now = datetime.now()
     wait = ((started or ended or now) - submitted).total_seconds()
-    wall = ((ended or now) - started).total_seconds() if started else 0.0
+    wall = (min(ended or now, now) - started).total_seconds() if started else 0.0  # that of a running one is its limit
     gpus = int(tres.rpartition(":")[2]) if "gpu" in tres else 0
     name, megabytes = comment.removeprefix("rule_"), int(memory.removesuffix("M"))
     return Job(id, state, name, gpus, int(cpus), megabytes, limit, max(0.0, wait), max(0.0, wall), peak)

@@ -131,9 +131,10 @@ def test_jobs_with_a_network_get_a_gpu_and_small_stages_are_one_job(disturbed):
     assert all(job.gpus == 0 and job.cpus <= 2 for job in jobs if job.kind in slurm.GROUPS)
 
 
-def test_jobs_ask_for_less_than_twice_the_memory_that_they_need(disturbed):
-    """What they need, they get: this SLURM kills those that exceed it."""
+def test_jobs_ask_for_about_the_memory_that_they_need(disturbed):
+    """Not less: this SLURM kills those that exceed it. A group asks for two stages, which may miss each other."""
+    first = {job.comment: job.memory for job in reversed(disturbed[1])}
     for kind in {job.kind for job in disturbed[1]}:
-        some = [job for job in disturbed[1] if job.kind == kind]
-        peak = max(job.peak for job in some)
-        assert peak < min(job.memory for job in some) < 2 * peak, kind
+        done = [job for job in disturbed[1] if job.kind == kind and job.state == "COMPLETED"]
+        least = min(slurm.ratio(job, first[job.comment]) for job in done)
+        assert 1 < least < (2.5 if kind in slurm.GROUPS else 2), kind
