@@ -684,7 +684,9 @@ def test_place_that_cannot_be_written_is_refused_and_what_is_there_is_kept(refus
 
 def test_stages_without_a_network_do_not_import_torch():
     """An import of torch takes over a second, in each of a hundred jobs."""
-    names = "draw threshold select combine exchange fuse summarize index color measure statistics explain plot"
+    names = (
+        "draw merge threshold select combine exchange fuse summarize index color measure statistics plot plan explain"
+    )
     code = (
         f"import importlib, sys; [importlib.import_module('cotrain.stages.' + name) for name in '{names}'.split()];"
         "import cotrain.cli, cotrain.plan; print([name for name in ('torch', 'torchvision') if name in sys.modules])"

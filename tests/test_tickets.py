@@ -26,8 +26,8 @@ def job(tmp_path, monkeypatch):
 
     def ticket(settings=DRAW, keys=KEYS, inputs=("run/index.csv",)) -> bool:
         runs = Reruns(tmp_path / "run", active=True)
-        text = json.dumps(settings)
-        path = runs.ticket("draw", "x", ["run/out.csv", "run/out.txt"], lambda: wanted("draw", text, keys, list(inputs), None))
+        outputs, text = ["run/out.csv", "run/out.txt"], json.dumps(settings)
+        path = runs.ticket("draw", "x", outputs, lambda: wanted("draw", text, keys, list(inputs), None))
         assert path == str(tmp_path / "run/.tickets/draw/x.json")
         return Path(path).stat().st_mtime > time.time() - 60
 
