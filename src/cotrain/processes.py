@@ -1,25 +1,26 @@
-"""Several processes that share one training, each on a GPU of its own: started as torchrun does, and kept in step.
+"""Several processes that share one training, each on a GPU of its own: started together, and kept in step.
 
 A process makes its part of each mini-batch. Gradients, the number of labelled pixels and the statistics of batch
 normalisation are those of the whole mini-batch, so that a training is the same to rounding, however many share it.
 """
 
-import logging
 import os
 import signal
 import sys
-import traceback
-import uuid
+import tempfile
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import torch
 import torch.distributed as dist
-from torch import nn
+from torch import multiprocessing, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from cotrain.errors import BadInput
+
+GRACE = 60  # seconds that a process has to end when it is told to
 
 
 class Team:
@@ -143,58 +144,55 @@ def _keep_running(norm: _BatchNorm, mean: torch.Tensor, variance: torch.Tensor) 
 
 
 def launch(work: Callable[..., None], count: int, device: torch.device) -> None:
-    """Call `work(team=…)` in `count` processes of this machine, as torchrun does; `work` must be picklable.
+    """Call `work(team=…)` in `count` processes of this machine; `work` must be picklable.
 
-    A BadInput of theirs is raised here. SystemExit on a signal to this process or to one of them.
+    They meet by a file and not, as those of torchrun do, by a server, which would listen on all networks. A BadInput of
+    theirs is raised here. SystemExit on a signal to this process or to one of them.
     """
     if count == 1:
         work(team=ALONE)
         return
     if device.type == "cuda" and (there := torch.cuda.device_count()) < count:
         raise BadInput(f"gpus: {count} are wanted, and {there} are there; lower it (in the config, training.gpus)")
-    from torch.distributed.elastic.multiprocessing.api import SignalException
-    from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
-    from torch.distributed.launcher.api import LaunchConfig, elastic_launch
-
-    logging.getLogger("torch.distributed").setLevel(logging.CRITICAL)  # the words are ours
-    config = LaunchConfig(
-        min_nodes=1,
-        max_nodes=1,
-        nproc_per_node=count,
-        run_id=uuid.uuid4().hex,
-        rdzv_backend="c10d",
-        rdzv_endpoint="localhost:0",  # a free port
-        local_addr="localhost",
-        max_restarts=0,
-    )
-    try:
-        faults = elastic_launch(config, _member)(work, device.type)
-    except SignalException as received:
-        raise SystemExit(128 + received.sigval) from None
-    except ChildFailedError as failed:
-        code = failed.get_first_failure()[1].exitcode
-        if code in (1, None):
+    with tempfile.TemporaryDirectory(prefix="cotrain-") as folder:
+        arguments = (work, count, device.type, Path(folder))
+        processes = multiprocessing.start_processes(_member, arguments, count, join=False, start_method="spawn")
+        try:
+            while not processes.join(grace_period=GRACE):
+                pass
+        except (multiprocessing.ProcessExitedException, multiprocessing.ProcessRaisedException) as failed:
+            _raise_fault(Path(folder))
+            if isinstance(failed, multiprocessing.ProcessRaisedException):
+                raise
+            raise SystemExit(failed.exit_code if failed.exit_code > 0 else 128 - failed.exit_code) from None
+        except SystemExit:  # this process was told to end
+            for process in processes.processes:
+                process.terminate()
+            for process in processes.processes:
+                process.join(GRACE)
             raise
-        raise SystemExit(code if code > 0 else 128 - code) from None
-    if told := [faults[rank] for rank in sorted(faults) if faults[rank]]:
-        raise BadInput(*told[0].splitlines())
+        _raise_fault(Path(folder))
 
 
-def _member(work: Callable[..., None], device: str) -> str | None:
-    """One of the processes; what it returns is its BadInput, if there was one."""
+def _raise_fault(folder: Path) -> None:
+    """The BadInput that a process met, if one did."""
+    for told in sorted(folder.glob("fault *")):
+        raise BadInput(*told.read_text(encoding="utf-8").splitlines())
+
+
+def _member(rank: int, work: Callable[..., None], count: int, device: str, folder: Path) -> None:
+    """One of the processes; it writes down its BadInput, if there was one."""
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
+    signal.signal(signal.SIGINT, signal.SIG_DFL)  # which the kernel sends when the parent is killed
     for name in ("GLOO_SOCKET_IFNAME", "NCCL_SOCKET_IFNAME"):
         os.environ.setdefault(name, "lo")
     if device == "cuda":
-        torch.cuda.set_device(int(os.environ["LOCAL_RANK"]))
-    dist.init_process_group("cpu:gloo,cuda:nccl" if device == "cuda" else "gloo")
+        torch.cuda.set_device(rank)
+    backend = "cpu:gloo,cuda:nccl" if device == "cuda" else "gloo"
+    dist.init_process_group(backend, init_method=f"file://{folder}/meeting", rank=rank, world_size=count)
     try:
-        work(team=Team(dist.get_rank(), dist.get_world_size()))
+        work(team=Team(rank, count))
     except BadInput as fault:
-        return str(fault)
-    except Exception:
-        traceback.print_exc()
-        raise
+        (folder / f"fault {rank}").write_text(str(fault), encoding="utf-8")
     finally:
         dist.destroy_process_group()
-    return None
