@@ -85,7 +85,8 @@ Trust = Annotated[
     tuple[Annotated[str, AfterValidator(_own_code)], ...],
     Field(description="your own module:functions that a model file may name; no other code is run"),
 ]
-LabelValue = Annotated[int, Field(ge=0, le=0xFFFFFF)]
+LabelValue = Annotated[int, Field(ge=0, le=65535)]
+LabelColor = Annotated[int, Field(ge=0, le=0xFFFFFF)]  # red·65536 + green·256 + blue
 Encoding = Literal["ids", "red", "colors"]
 Ratio = tuple[Annotated[int, Field(ge=1, le=10_000)], Annotated[int, Field(ge=1, le=10_000)]]
 Names = Annotated[tuple[str, ...], Field(min_length=2, max_length=255), AfterValidator(class_names)]
@@ -116,9 +117,16 @@ class Coding(Strict):
     encoding: Encoding = Field(
         "ids", description="ids (one channel, or palette indices), red (ids in the first of several channels), colors"
     )
-    values: dict[LabelValue, int] = Field(
+    values: dict[LabelColor, int] = Field(
         {}, description="label image value → class, 255 for void; a colour counts as red·65536 + green·256 + blue"
     )
+
+    @field_validator("values")
+    @classmethod
+    def _ids_have_16_bits(cls, values: dict[int, int], info: ValidationInfo) -> dict[int, int]:
+        if info.data.get("encoding") != "colors" and (wrong := [value for value in values if value > 65535]):
+            raise ValueError(f"{wrong[0]} is no id; give 0 to 65535, or `encoding: colors`")
+        return values
 
 
 class Labels(Coding):

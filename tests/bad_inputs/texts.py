@@ -81,7 +81,7 @@ def label_value_of_a_class_that_does_not_exist(box):
     return box.command("statistics", settings, source=box.index)
 
 
-@case("--settings: labels.values.70000")
+@case("--settings: labels.values: 70000 is no id")
 def label_value_that_no_image_can_have(box):
     settings = {"labels": {"classes": ["road", "car", "sky"], "values": {"70000": 0}}, "size": [24, 32]}
     return box.command("statistics", settings, source=box.index)
