@@ -231,7 +231,8 @@ def test_weights_of_a_file_become_those_of_the_encoder(pair, ending, tmp_path, s
     from safetensors.torch import save_file
 
     torch.manual_seed(1)
-    saved = models.build(Model(**pair | {"weights": None}), CLASSES).encoder.state_dict()
+    model = models.build(Model(**pair | {"weights": None}), CLASSES)
+    saved = {name: tensor.contiguous() for name, tensor in model.encoder.state_dict().items()}
     write = torch.save if ending == "pth" else save_file
     write(saved | {"classifier": torch.zeros(3)}, tmp_path / f"w.{ending}")
     torch.manual_seed(2)
@@ -283,15 +284,15 @@ def test_encoder_has_a_share_of_the_learning_rate_all_along(name, schedule):
     encoder, others = optimizer.param_groups
     assert {id(p) for p in encoder["params"]} == {id(p) for p in model.network.encoder.parameters()}
     assert len(encoder["params"]) + len(others["params"]) == len(list(model.parameters()))
-    scheduler = training.SCHEDULES[schedule](optimizer, 9)
+    scheduler = training.SCHEDULES[schedule](optimizer, 10)
     rates = []
-    for _ in range(9):
+    for _ in range(10):
         rates.append(others["lr"])
         assert encoder["lr"] == pytest.approx(0.1 * others["lr"])
         optimizer.step()
         scheduler.step()
-    step, poly = [0.01] * 3 + [0.001] * 3 + [0.0001] * 3, [0.01 * (1 - i / 9) ** 0.9 for i in range(9)]
-    expected = {"constant": [0.01] * 9, "step": step, "poly": poly}
+    step, poly = [0.01] * 3 + [0.001] * 3 + [0.0001] * 4, [0.01 * (1 - i / 10) ** 0.9 for i in range(10)]
+    expected = {"constant": [0.01] * 10, "step": step, "poly": poly}
     assert rates == pytest.approx(expected[schedule]) if schedule in expected else max(rates) == pytest.approx(0.01)
 
 
