@@ -63,6 +63,7 @@ def disturbed(cluster, tmp_path_factory) -> tuple[Path, list[slurm.Job]]:
     folder = tmp_path_factory.mktemp("on slurm")
     workflow = Workflow(cluster, folder)
     try:
+        workflow.until(lambda jobs: [job for job in jobs if job.kind == "data" and job.state == "COMPLETED"])
         _hang_in(folder / "results" / "tiny" / ".restart" / "source.pt", workflow)
         cluster.shorten(next(job for job in cluster.jobs() if job.comment == "train_source_wildcards_source"))
 
