@@ -134,7 +134,7 @@ def test_shard_changed_after_it_was_made_is_refused(refused, shards, tmp_path):
 def test_shard_with_an_odd_provenance_is_refused(refused, shards, tmp_path, made_by):
     (only,) = shards({}, 1)
     with h5py.File(only, "a") as file:
-        file.attrs["provenance"] = json.dumps(made_by)
+        file.attrs["provenance"] = np.bytes_(json.dumps(made_by))
     assert f"{only}: damaged" in refused("merge", predictions=forget(only), out=tmp_path / "merged.h5")
 
 

@@ -48,7 +48,7 @@ def maps(seed: int) -> tuple[np.ndarray, np.ndarray]:
 def check_hdf5(path, kind: str, stage: str, inputs: dict, settings: dict) -> None:
     """The attributes that the contract asks of every HDF5 file."""
     with h5py.File(path) as file:
-        assert file.attrs["format"] == f"cotrain-{kind}" and file.attrs["version"] == 1
+        assert file.attrs["format"].decode() == f"cotrain-{kind}" and file.attrs["version"] == 1
         assert tuple(json.loads(file.attrs["classes"])) == CLASSES
         check_provenance(json.loads(file.attrs["provenance"]), stage, inputs, settings)
 

@@ -1,6 +1,7 @@
 """Files are whole or absent, the same for the same content, checked when read, and know what made them."""
 
 import errno
+import json
 import os
 import shutil
 import signal
@@ -259,6 +260,29 @@ def test_hdf5_of_a_later_version(labels):
         file.attrs["version"] = 2
     with pytest.raises(BadInput, match=r"labels\.h5: format version 2, this code reads 1"):
         opened(labels)
+
+
+def test_text_of_variable_length_is_refused_and_not_read(labels):
+    """A damaged one can keep HDF5 reading for ever."""
+    with h5py.File(labels, "a") as file:
+        ids = file["image_id"].asstr()[:]
+        del file["image_id"]
+        file["image_id"] = np.array(ids, object)
+    with pytest.raises(BadInput, match=r"labels\.h5: damaged \(image_id has values of variable length\)"):
+        opened(labels)
+    with h5py.File(labels, "a") as file:
+        file.attrs["note"] = "text"
+    with pytest.raises(BadInput, match=r"labels\.h5: damaged \(note has values of variable length\)"):
+        opened(labels)
+
+
+def test_long_text_is_kept_whole(tmp_path):
+    """HDF5 keeps attributes of more than 64 KiB in another way."""
+    made_by = {"settings": {"é": "x" * 200_000}, "stage": "draw", "inputs": {}}
+    with store.create_hdf5(tmp_path / "long.h5", "pictures", ("a", "b"), made_by) as file:
+        store.write_strings(file, "image_id", ["é", "longer"])
+    with store.open_hdf5(tmp_path / "long.h5") as file:
+        assert json.loads(file.attrs["provenance"]) == made_by and store.image_ids(file) == ["é", "longer"]
 
 
 def test_text_file_named_h5(tmp_path):

@@ -32,7 +32,7 @@ def label_files() -> list[str]:
 def test_label_files_keep_the_contract(results, name):
     with h5py.File(results / name) as file:
         count, height, width = file["label"].shape
-        assert file.attrs["format"] == "cotrain-pseudolabels" and file.attrs["version"] == 1
+        assert file.attrs["format"] == b"cotrain-pseudolabels" and file.attrs["version"] == 1
         assert len(json.loads(file.attrs["classes"])) == CLASSES
         assert {"stage", "settings", "inputs", "code"} <= json.loads(file.attrs["provenance"]).keys()
         assert (height, width) == (64, 96) and file["label"].dtype == np.uint8

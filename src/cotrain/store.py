@@ -224,8 +224,10 @@ def read_provenance(path: Path) -> dict[str, Any]:
 def create_hdf5(path: Path, kind: str, classes: tuple[str, ...], made_by: dict) -> Iterator[h5py.File]:
     """A new HDF5 file with the contract's attributes, whole or absent."""
     with replacing(path) as temporary, h5py.File(temporary, "w", libver=LIBVER) as file:
-        file.attrs.update(format=f"cotrain-{kind}", version=FORMAT_VERSION)
-        file.attrs.update(classes=json.dumps(classes), provenance=json.dumps(made_by, sort_keys=True))
+        texts = {"classes": json.dumps(classes), "provenance": json.dumps(made_by, sort_keys=True)}
+        for name, text in ({"format": f"cotrain-{kind}"} | texts).items():
+            file.attrs.create(name, text.encode(), dtype=_text(len(text.encode())))
+        file.attrs["version"] = FORMAT_VERSION
         yield file
     write_sidecar(path, made_by)
 
@@ -254,7 +256,7 @@ class Contents:
     def __init__(self, path: Path, file: h5py.File):
         self.path, self._file = path, file
         with self.blamed():
-            self.attrs = dict(file.attrs)
+            self.attrs = {name: _attribute(file, name) for name in file.attrs}
             self.format = str(self.attrs.get("format", "unknown"))
             version = self.attrs.get("version")
         if not self.format.startswith("cotrain-"):
@@ -288,6 +290,7 @@ class Contents:
                 raise ValueError(f"{name} is no dataset")
             if dataset.file.filename != self._file.filename or dataset.external or dataset.is_virtual:
                 raise ValueError(f"{name} lies in another file")
+            _check_fixed(name, dataset.dtype)
             return Values(self, name, dataset)
 
     def check(self, expected: dict[str, tuple[str, type]]) -> None:
@@ -303,6 +306,23 @@ class Contents:
                     raise ValueError(f"{name} has shape {shape} and type {dtype}")
                 if np.prod(shape[1 if "H" in dimensions else 0 :], dtype=float) > MAX_ITEMS:
                     raise ValueError(f"{name} of shape {shape} is too large")
+
+
+def _text(length: int) -> np.dtype:
+    """Text of at most `length` bytes of UTF-8."""
+    return h5py.string_dtype("utf-8", max(1, length))
+
+
+def _attribute(file: h5py.File, name: str) -> object:
+    _check_fixed(name, file.attrs.get_id(name).dtype)
+    value = file.attrs[name]
+    return value.decode() if isinstance(value, bytes) else value
+
+
+def _check_fixed(name: str, dtype: np.dtype) -> None:
+    """HDF5 keeps values of variable length without a checksum, and some damaged ones it reads for ever."""
+    if dtype.hasobject:
+        raise ValueError(f"{name} has values of variable length")
 
 
 class Values:
@@ -363,7 +383,9 @@ def check_ids(ids: list[str], where: Path) -> None:
 
 
 def write_strings(file: h5py.File, name: str, values: list[str]) -> None:
-    file.create_dataset(name, data=np.array(values, dtype=object), dtype=h5py.string_dtype(), shape=(len(values),))
+    texts = [value.encode() for value in values]
+    dtype = _text(max(map(len, texts), default=1))
+    file.create_dataset(name, data=np.array(texts, dtype), **(LABEL_FILTER if texts else {}))
 
 
 def create_maps(file: h5py.File, name: str, shape: tuple[int, ...], dtype: type, filters: Any) -> h5py.Dataset:

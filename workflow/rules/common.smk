@@ -95,7 +95,7 @@ def together(name):
     def group(wildcards):
         if workflow.dryrun:  # which lists jobs one by one
             return None
-        cycle = (wildcards.get("round") or wildcards.cycle).split("/")[:2] if name == "labels" else []
+        cycle = Path(wildcards.get("round") or wildcards.cycle).parts[:2] if name == "labels" else []
         return "_".join([name, *cycle])
 
     return group
