@@ -262,6 +262,13 @@ def test_hdf5_of_a_later_version(labels):
         opened(labels)
 
 
+def test_carriage_return_is_refused_and_not_lost(tmp_path):
+    row = {"image_id": "a", "image": "\r/a.png", "label": "", "height": 1, "width": 2}
+    with pytest.raises(BadInput, match=r"'\\r/a.png' has a carriage return"):
+        store.write_table(tmp_path / "index.csv", "index", [row], MADE_BY)
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_text_of_variable_length_is_refused_and_not_read(labels):
     """A damaged one can keep HDF5 reading for ever."""
     with h5py.File(labels, "a") as file:

@@ -461,7 +461,11 @@ def create_pseudolabels(
 
 
 def write_table(path: Path, kind: str, rows: list[dict], made_by: dict) -> None:
-    """A CSV table of `TABLES`, with its provenance beside it."""
+    """A CSV table of `TABLES`, with its provenance beside it. BadInput for a text that a CSV file does not keep."""
+    texts = [name for name, type_ in TABLES[kind].items() if type_ is str]
+    for text in (row.get(name, "") for row in rows for name in texts):
+        if "\r" in text:
+            raise BadInput(f"{path}: {text!r} has a carriage return, which a CSV table does not keep; rename the file")
     with replacing(path) as temporary:
         pd.DataFrame(rows, columns=list(TABLES[kind])).to_csv(temporary, index=False, lineterminator="\n")
     write_sidecar(path, made_by)
