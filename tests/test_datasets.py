@@ -66,7 +66,6 @@ def test_hidden_and_other_files_are_passed_over(tmp_path):
     folder_of(tmp_path, ["a"])
     (tmp_path / "images" / ".a.png").write_text("a file manager's")
     (tmp_path / "images" / "notes.txt").write_text("notes")
-    (tmp_path / "images" / "folder.png").mkdir()
     assert [row["image_id"] for row in datasets.index(tmp_path, PATTERNS)] == ["a"]
 
 

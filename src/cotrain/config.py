@@ -257,6 +257,22 @@ def read_plain(path: Path) -> object:
         raise BadInput(f"{path}: not YAML ({in_short(error)}); mend it") from None
 
 
+def joined(texts: dict[Path, object]) -> dict:
+    """The config that Snakemake makes of what several files say: the later one wins, key by key."""
+    from snakemake.utils import update_config
+
+    config: dict = {}
+    for path, text in texts.items():
+        if not isinstance(text, dict):
+            raise BadInput(f"{path}: not a config, which has keys and values; give config.yaml or overlays on it")
+        try:
+            plain.check(text)
+        except ValueError as error:
+            raise BadInput(f"{path}: {error}") from None
+        update_config(config, text)
+    return config
+
+
 def read_yaml(path: Path, kind: type[Strict]) -> Strict:
     """A checked YAML file."""
     return parse(kind, read_plain(path), str(path))

@@ -46,16 +46,19 @@ def listing(folder: Path, settings: dict) -> str:
 
 
 def matching(folder: Path, pattern: str) -> Iterator[tuple[str, str]]:
-    """(id, name) of the files below `folder` whose name there fits a pattern with one {id}, which may span folders."""
+    """(id, name) of what below `folder` has a name there that fits a pattern with one {id}, which may span folders.
+
+    A folder of such a name is among them: it is no image, and whoever opens it says so.
+    """
     head, _, tail = pattern.partition("{id}")
     fits = re.compile(re.escape(head) + "(?P<id>.+)" + re.escape(tail), re.DOTALL)
-    for name in _files(folder, head.rpartition("/")[0]):
+    for name in _names(folder, head.rpartition("/")[0]):
         if match := fits.fullmatch(name):
             yield match["id"], name
 
 
-def _files(folder: Path, below: str) -> Iterator[str]:
-    """Names, from `folder`, of the files in its folder `below` and those in that; hidden ones do not count."""
+def _names(folder: Path, below: str) -> Iterator[str]:
+    """Names, from `folder`, of files and folders in its folder `below` and those in that; hidden ones do not count."""
     seen = set()
     for place, folders, files in os.walk(folder / below, followlinks=True):
         if (real := os.path.realpath(place)) in seen:  # links that go in circles
@@ -64,7 +67,7 @@ def _files(folder: Path, below: str) -> Iterator[str]:
         seen.add(real)
         folders[:] = [name for name in folders if not name.startswith(".")]
         inside = Path(place).relative_to(folder).as_posix()
-        yield from (name if inside == "." else f"{inside}/{name}" for name in files if not name.startswith("."))
+        yield from (name if inside == "." else f"{inside}/{name}" for name in (*folders, *files) if name[0] != ".")
 
 
 # ---- what made a file -------------------------------------------------------------------------------------------

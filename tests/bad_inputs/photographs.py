@@ -195,6 +195,12 @@ def pipe_that_nobody_writes_to(box):
     return box.list_images()
 
 
+@case("x.png: not a readable image")
+def folder_named_like_an_image(box):
+    (box.photograph.parent / "x.png").mkdir()
+    return box.list_images()
+
+
 @case("image_id 'city/a\\nb' is no plain relative path", "rename the image")
 def image_whose_name_has_a_line_break(box):
     box.photograph.rename(box.photograph.with_name("a\nb.png"))

@@ -5,8 +5,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from cotrain import datasets, plain, store
-from cotrain.config import Part, layout, load_datasets, load_labelset, missing_classes, parts, read_plain
+from cotrain import datasets, store
+from cotrain.config import Part, joined, layout, load_datasets, load_labelset, missing_classes, parts, read_plain
 from cotrain.errors import BadInput
 from cotrain.plan import Plan, folder_of, labels_of
 from cotrain.pseudolabels import VOID
@@ -73,18 +73,8 @@ def _config(what: list[Path]) -> dict | None:
         return None
     if wrong := [path for path, text in zip(what, texts, strict=True) if not isinstance(text, dict) or "name" in text]:
         raise BadInput(f"{wrong[0]}: no config file; give one dataset, or config files alone")
-    for path, text in zip(what, texts, strict=True):
-        try:
-            plain.check(text)
-        except ValueError as error:
-            raise BadInput(f"{path}: {error}") from None
-    from snakemake.utils import update_config  # it decides how overlays are joined
-
     base = Path("config.yaml")
-    config = (read_plain(base) or {}) if base.exists() else {}
-    for text in texts:
-        update_config(config, text)
-    return config
+    return joined(({base: read_plain(base)} if base.exists() else {}) | dict(zip(what, texts, strict=True)))
 
 
 def _of_config(plan: Plan) -> list[Images]:

@@ -4,9 +4,8 @@ import json
 import os
 from pathlib import Path
 
-from cotrain import calibration, costs, plain, store
-from cotrain.config import read_plain
-from cotrain.errors import BadInput
+from cotrain import calibration, costs, store
+from cotrain.config import joined, read_plain
 from cotrain.plan import Plan
 from cotrain.settings import parse
 
@@ -17,35 +16,9 @@ def run(config: list[Path], rates: Path | None = None, out: Path | None = None) 
     The folder `workflow` is looked for beside the first.
     Without `--rates` a few real commands are timed on this machine first; `--out` keeps what they took, for `--rates`.
     """
-    plan = Plan(merged(config), config[0].absolute().parent / "workflow")
-    found = parse(costs.Rates, _json(rates), str(rates)) if rates else calibration.measure(plan)
+    plan = Plan(joined({path: read_plain(path) for path in config}), config[0].absolute().parent / "workflow")
+    found = parse(costs.Rates, store.read_json(rates), str(rates)) if rates else calibration.measure(plan)
     lines = list(costs.report(costs.Costs(plan, found), os.cpu_count() or 1))
     if out:
         store.write_bytes(out, (json.dumps(found.model_dump(), indent=1) + "\n").encode())
     print("\n".join(lines))
-
-
-def merged(files: list[Path]) -> dict:
-    """The config that Snakemake makes of several files: the later one wins, section by section."""
-    config: dict = {}
-    for file in files:
-        content = read_plain(file)
-        if not isinstance(content, dict):
-            raise BadInput(f"{file}: not a config, which has keys and values; give config.yaml first, then overlays")
-        _update(config, content)
-    return config
-
-
-def _update(config: dict, changes: dict) -> None:
-    for key, value in changes.items():
-        if isinstance(value, dict) and isinstance(config.get(key), dict):
-            _update(config[key], value)
-        else:
-            config[key] = value
-
-
-def _json(path: Path) -> object:
-    try:
-        return plain.from_json(path.read_bytes())
-    except (OSError, ValueError) as error:
-        raise BadInput(f"{path}: not JSON ({error}); give what `cotrain plan --out` wrote") from None
