@@ -85,11 +85,11 @@ def bare(model: models.Segmenter, batches: list[torch.Tensor]) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--images", type=int, default=16)
+    parser.add_argument("--images", type=int, default=32)
     parser.add_argument("--repeats", type=int, default=5)
     parser.add_argument("--size", type=int, nargs=2, default=(128, 176), metavar=("HEIGHT", "WIDTH"))
     arguments = parser.parse_args()
-    torch.set_num_threads(1)
+    models.prepare(threads=1)
     torch.manual_seed(0)
     model = models.build(Model(architecture="FPN"), CLASSES).eval()
     models.load = lambda *_: model  # loading is not what is measured

@@ -61,7 +61,7 @@ def main() -> None:
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--size", type=int, nargs=2, default=(128, 256), metavar=("HEIGHT", "WIDTH"))
     arguments = parser.parse_args()
-    torch.set_num_threads(1)
+    models.prepare(threads=1)
     print("| architecture | encoder | further keys | parameters, millions | training step, s | inference, s |")
     print("|---|---|---|--:|--:|--:|")
     for pair in yaml.safe_load(PAIRS.read_text(encoding="utf-8")):

@@ -1,5 +1,7 @@
 """Models as black boxes: a batch of images → logits. Build, load and save; architectures come from the libraries."""
 
+import contextlib
+import ctypes
 import importlib
 import importlib.util
 import io
@@ -21,6 +23,7 @@ from cotrain.settings import Model, Names, parse
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
+KEEP_FREED = (-1, -3)  # glibc's malloc.h: M_TRIM_THRESHOLD, M_MMAP_THRESHOLD
 # What makes timm's networks of one image size take any, by the module of timm that they are in.
 ANY_SIZE = {
     "vision_transformer": {"dynamic_img_size": True},
@@ -73,6 +76,17 @@ def _normalisation(encoder: str | None) -> tuple[tuple[float, ...], tuple[float,
 
 def _timm_name(encoder: str) -> str:
     return encoder.removeprefix(architectures.TIMM)
+
+
+def prepare(threads: int) -> None:
+    """Set this process up for a network: threads, and that memory once freed is kept for the next step.
+
+    Else glibc returns large tensors to the system, which clears their pages anew: 5 to 20 % of a CPU's time.
+    """
+    torch.set_num_threads(threads)
+    with contextlib.suppress(AttributeError, OSError):  # another libc
+        for option in KEEP_FREED:
+            ctypes.CDLL(None).mallopt(option, 2**30)
 
 
 def device_of(name: str) -> torch.device:

@@ -3,7 +3,6 @@
 from pathlib import Path
 
 import numpy as np
-import torch
 
 from cotrain import datasets, inference, metrics, models, store
 from cotrain.progress import progress
@@ -17,7 +16,7 @@ def run(
     rows = store.read_table(images, "index")
     datasets.check_labelled(rows, images)
     classes = settings.labels.classes
-    torch.set_num_threads(settings.threads)
+    models.prepare(settings.threads)
     device = models.device_of(settings.device)
     probabilities = inference.ensemble([models.load(m, classes, settings.trust).to(device) for m in model])
     confusion = np.zeros((len(classes), len(classes)), np.int64)

@@ -3,7 +3,6 @@
 from pathlib import Path
 
 import numpy as np
-import torch
 
 from cotrain import datasets, inference, models, store
 from cotrain.errors import BadInput
@@ -23,7 +22,7 @@ def run(
     rows = rows.iloc[inference.part(len(rows), settings.batch, settings.shard)]
     if settings.keep_classes > classes:
         raise BadInput(f"keep_classes: {settings.keep_classes} of {classes} classes are wanted; lower it")
-    torch.set_num_threads(settings.threads)
+    models.prepare(settings.threads)
     device = models.device_of(settings.device)
     loaded = [models.load(m, settings.classes, settings.trust).to(device) for m in model]
     probabilities = inference.ensemble(loaded, settings.ensemble)

@@ -13,7 +13,7 @@ from cotrain.settings import Predict
 
 def run(settings: Predict, model: list[Path], images: list[Path], out: Path) -> None:
     """Writes NAME.png (classes) and NAME_overlay.jpg into the folder `out` for each image NAME.*."""
-    torch.set_num_threads(settings.threads)
+    models.prepare(settings.threads)
     device = models.device_of(settings.device)
     classes = models.load(model[0], trust=settings.trust).classes
     loaded = [models.load(path, classes, settings.trust).to(device) for path in model]

@@ -56,7 +56,7 @@ def _train(
 ) -> None:
     """What each process of `team` does; the first writes the model."""
     classes = settings.source.classes
-    torch.set_num_threads(settings.threads)
+    models.prepare(settings.threads)
     torch.manual_seed(settings.seed)
     device = models.device_of(settings.device)
     model = models.load(init, classes, settings.trust) if init else models.build(settings.model, classes)
