@@ -214,16 +214,23 @@ def most_probable(probabilities: torch.Tensor, keep: int) -> tuple[np.ndarray, n
     probabilities (C, H, W) in [0, 1] → labels (K, H, W) uint8 and confidences (K, H, W) uint16, which are
     round(p·65535).
     """
-    # Confidence and class in one integer: the K largest by K·C passes of minimum and maximum, 5 times as fast as topk.
-    best = torch.full((keep, *probabilities.shape[1:]), -1, dtype=torch.int32, device=probabilities.device)
-    for c, p in enumerate(probabilities):
-        packed = (p * SCALE).round_().clamp_(0, SCALE).to(torch.int32) * 256 + (255 - c)
-        for kept in best:  # the larger stays, the smaller goes on to the next place
-            smaller = torch.minimum(kept, packed)
-            torch.maximum(kept, packed, out=kept)
-            packed = smaller
+    # Confidence and class in one integer: the largest is 20 times as fast as argmax, the K largest 5 times as topk.
+    codes = torch.arange(255, 255 - len(probabilities), -1, dtype=torch.int32, device=probabilities.device)
+    packed = (probabilities * SCALE).round_().clamp_(0, SCALE).to(torch.int32).mul_(256).add_(codes[:, None, None])
+    best = packed.amax(dim=0, keepdim=True) if keep == 1 else _largest(packed, keep)
     found = best.cpu().numpy()
     return (255 - (found & 255)).astype(np.uint8), (found >> 8).astype(np.uint16)
+
+
+def _largest(values: torch.Tensor, count: int) -> torch.Tensor:
+    """The `count` largest along the first axis, falling: (C, H, W) → (count, H, W)."""
+    best = torch.full((count, *values.shape[1:]), -1, dtype=values.dtype, device=values.device)
+    for value in values:
+        for kept in best:  # the larger stays, the smaller goes on to the next place
+            smaller = torch.minimum(kept, value)
+            torch.maximum(kept, value, out=kept)
+            value = smaller
+    return best
 
 
 def count_confidences(histogram: np.ndarray, label: np.ndarray, confidence: np.ndarray) -> None:
