@@ -16,8 +16,8 @@ from pathlib import Path
 import yaml
 
 from cotrain import calibration, costs
+from cotrain.config import joined, read_plain
 from cotrain.plan import Plan
-from cotrain.stages.plan import merged
 
 PROJECT = Path(__file__).parents[1]
 OVERLAY = {
@@ -73,7 +73,8 @@ def main() -> None:
         overlay = folder / "overlay.yaml"
         overlay.write_text(Path(sys.argv[1]).read_text() if sys.argv[1:] else yaml.safe_dump(OVERLAY))
         shutil.copy(PROJECT / "config.yaml", folder)
-        plan = Plan(merged([PROJECT / "config.yaml", overlay]), PROJECT / "workflow")
+        files = (PROJECT / "config.yaml", overlay)
+        plan = Plan(joined({path: read_plain(path) for path in files}), PROJECT / "workflow")
         expected = costs.Costs(plan, calibration.measure(plan))
         took = timed_run(folder, overlay)
         network = {rule for rules in STAGES.values() for rule in rules}
