@@ -15,9 +15,10 @@ from statistics import median
 
 import numpy as np
 import torch
+from common import scenes
 from PIL import Image
 
-from cotrain import inference, models, store, toycity
+from cotrain import inference, models, store
 from cotrain.settings import Infer, Model, parse
 from cotrain.stages import infer
 
@@ -41,17 +42,6 @@ def seconds(function: Callable) -> float:
     start = time.process_time()
     function()
     return time.process_time() - start
-
-
-def scenes(folder: Path, count: int, size: tuple[int, int]) -> Path:
-    """An index of rendered scenes."""
-    rows = []
-    for i in range(count):
-        path = folder / f"{i}.png"
-        Image.fromarray(toycity.render(0, i, "camera", *size)[0]).save(path)
-        rows.append({"image_id": str(i), "image": str(path), "label": "", "height": size[0], "width": size[1]})
-    store.write_table(folder / "index.csv", "index", rows, {})
-    return folder / "index.csv"
 
 
 def some_prior(path: Path, size: tuple[int, int]) -> Path:
@@ -88,18 +78,22 @@ def main() -> None:
     parser.add_argument("--images", type=int, default=32)
     parser.add_argument("--repeats", type=int, default=5)
     parser.add_argument("--size", type=int, nargs=2, default=(128, 176), metavar=("HEIGHT", "WIDTH"))
+    parser.add_argument(
+        "--ways", nargs="*", default=list(VARIANTS), choices=VARIANTS, help="rows; the last column is against the first"
+    )
     arguments = parser.parse_args()
     models.prepare(threads=1)
     torch.manual_seed(0)
     model = models.build(Model(architecture="FPN"), CLASSES).eval()
     models.load = lambda *_: model  # loading is not what is measured
-    times = {name: [] for name in VARIANTS}
+    times = {name: [] for name in arguments.ways}
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        index, prior = scenes(folder, arguments.images, arguments.size), some_prior(folder / "s.h5", arguments.size)
+        index = scenes(folder, "camera", arguments.images, arguments.size)
+        prior = some_prior(folder / "s.h5", arguments.size)
         every = {
-            name: parse(Infer, {"classes": CLASSES, "size": arguments.size, "device": "cpu"} | more, name)
-            for name, (more, _) in VARIANTS.items()
+            name: parse(Infer, {"classes": CLASSES, "size": arguments.size, "device": "cpu"} | VARIANTS[name][0], name)
+            for name in arguments.ways
         }
         shown = {name: passes(inference.ensemble([model]), settings, index) for name, settings in every.items()}
         for _ in range(arguments.repeats):
@@ -107,8 +101,8 @@ def main() -> None:
                 statistics = prior if VARIANTS[name][1] else None
                 whole = seconds(lambda: infer.run(settings, [folder], index, folder / "p.h5", {}, statistics))  # noqa: B023
                 times[name].append((whole, seconds(lambda: bare(model, shown[name]))))  # noqa: B023
-    plain = [t for t, _ in times["whole image, K = 1"]]
-    print("| infer | ms per image | of them bare passes | infer ÷ passes | infer ÷ whole image, K = 1 |")
+    plain = [t for t, _ in times[arguments.ways[0]]]
+    print(f"| infer | ms per image | of them bare passes | infer ÷ passes | infer ÷ {arguments.ways[0]} |")
     print("|---|--:|--:|--:|--:|")
     for name, pairs in times.items():
         per_image = [1000 * median(column) / arguments.images for column in zip(*pairs, strict=True)]

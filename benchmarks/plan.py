@@ -4,22 +4,19 @@ The run is a short one of toycity, from scratch and in a temporary folder. Each 
 time on a CPU, as the calibration is.
 """
 
-import os
-import shlex
+import argparse
 import shutil
-import subprocess
-import sys
 import tempfile
 from collections import defaultdict
 from pathlib import Path
 
 import yaml
+from common import PROJECT, timed_workflow
 
 from cotrain import calibration, costs
 from cotrain.config import joined, read_plain
 from cotrain.plan import Plan
 
-PROJECT = Path(__file__).parents[1]
 OVERLAY = {
     "run": "plan",
     "toycity": {"source": 60, "target": 40, "validation": 20},
@@ -41,26 +38,6 @@ FILES = {
     "models": "model.pt",
     "scenes": "*.png",
 }
-SHIM = """#!/bin/bash
-TIMEFORMAT="$1 %U %S"
-{{ time {cotrain} "$@" 2>&3; }} 3>&2 2>> {log}
-"""
-
-
-def timed_run(folder: Path, overlay: Path) -> dict[str, float]:
-    """Processor seconds by command of a whole workflow."""
-    shim, log = folder / "bin" / "cotrain", folder / "times"
-    shim.parent.mkdir()
-    shim.write_text(SHIM.format(cotrain=shlex.join([sys.executable, "-m", "cotrain.cli"]), log=shlex.quote(str(log))))
-    shim.chmod(0o755)
-    command = [sys.executable, "-m", "snakemake", "--snakefile", str(PROJECT / "Snakefile"), "--quiet", "all"]
-    path = f"{shim.parent}:{os.environ['PATH']}"
-    subprocess.run([*command, "--configfile", str(overlay)], cwd=folder, check=True, env=os.environ | {"PATH": path})
-    found = defaultdict(float)
-    for line in log.read_text().splitlines():
-        stage, *seconds = line.split()
-        found[stage] += sum(map(float, seconds))
-    return found
 
 
 def size(folder: Path, pattern: str) -> int:
@@ -68,15 +45,21 @@ def size(folder: Path, pattern: str) -> int:
 
 
 def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("overlay", nargs="?", type=Path)
+    parser.add_argument("--cores", type=int, default=1, help="how many jobs run at a time; the calibration runs alone")
+    arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
         overlay = folder / "overlay.yaml"
-        overlay.write_text(Path(sys.argv[1]).read_text() if sys.argv[1:] else yaml.safe_dump(OVERLAY))
+        overlay.write_text(arguments.overlay.read_text() if arguments.overlay else yaml.safe_dump(OVERLAY))
         shutil.copy(PROJECT / "config.yaml", folder)
         files = (PROJECT / "config.yaml", overlay)
         plan = Plan(joined({path: read_plain(path) for path in files}), PROJECT / "workflow")
         expected = costs.Costs(plan, calibration.measure(plan))
-        took = timed_run(folder, overlay)
+        took = defaultdict(float)
+        for command in timed_workflow(folder, "--cores", str(arguments.cores), "--configfile", str(overlay)):
+            took[command.stage] += command.processor
         network = {rule for rules in STAGES.values() for rule in rules}
         rows = {stage: (rules, took.pop(stage)) for stage, rules in STAGES.items()}
         others = {job.rule for job in expected.jobs} - network

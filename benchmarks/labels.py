@@ -1,0 +1,213 @@
+"""What the stages on label maps cost: `python benchmarks/labels.py [IMAGES …]` prints Markdown tables.
+
+Maps of the paper's size are made by a generator: areas of classes with borders, less confident towards the borders.
+Each stage is set against reading and writing the same maps through the same filters, and thresholding also against the
+straightforward way, which loads all confidences and sorts those of each class.
+"""
+
+import argparse
+import sys
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+from common import MADE_BY, interleaved, peak_of, ratio, table
+from scipy import ndimage
+
+from cotrain import store
+from cotrain.inference import count_confidences
+from cotrain.pseudolabels import SCALE, VOID
+from cotrain.settings import Combine, Exchange, Fuse, Select, Threshold
+from cotrain.stages import combine, exchange, fuse, select, threshold
+
+CLASSES = tuple(f"class {c}" for c in range(19))
+DISTINCT = 12  # maps; the others are these, moved sideways
+PORTION = 0.5
+
+
+def maps(size: tuple[int, int], seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """A class map (1, H, W) uint8 and confidences (1, H, W) uint16, as a network might find them."""
+    rng = np.random.default_rng(seed)
+    scores = rng.gumbel(0, 3, (len(CLASSES), 1, 1)) + 6 * rng.normal(size=(len(CLASSES), 16, 32))
+    zoom = size[0] / 16, size[1] / 32
+    best, second, label = np.full(size, -np.inf), np.full(size, -np.inf), np.zeros(size, np.uint8)
+    for c, score in enumerate(scores):
+        score = ndimage.zoom(score, zoom, order=1)
+        wins = score > best
+        second = np.where(wins, best, np.maximum(second, score))
+        label[wins], best[wins] = c, score[wins]
+    margin = best - second + rng.normal(0, 0.3, size)
+    return label[None], (SCALE / (1 + np.exp(-margin.clip(0)))).round().astype(np.uint16)[None]
+
+
+def write_predictions(path: Path, images: int, size: tuple[int, int], seed: int) -> None:
+    some = [maps(size, DISTINCT * seed + i) for i in range(DISTINCT)]
+    histogram = np.zeros((len(CLASSES), SCALE + 1), np.int64)
+    ids = [f"city/{i:05}" for i in range(images)]
+    with store.create_predictions(path, CLASSES, ids, (1, *size), 1.0, histogram, MADE_BY) as write:
+        for i in range(images):
+            label, confidence = (np.roll(m, 97 * (i // DISTINCT), axis=-1) for m in some[i % DISTINCT])
+            count_confidences(histogram, label, confidence)
+            write(i, label, confidence)
+
+
+class Cycle:
+    """The files of one cycle of both models, and the stages that make them."""
+
+    def __init__(self, folder: Path, images: int, size: tuple[int, int]):
+        self.folder, self.images, self.size = folder, images, size
+        self.predictions = [folder / f"predictions{m}.h5" for m in (1, 2)]
+        for m, path in enumerate(self.predictions):
+            write_predictions(path, images, size, m)
+
+    def two(self, name: str) -> tuple[Path, Path]:
+        return self.folder / f"{name}1", self.folder / f"{name}2"
+
+    def threshold(self, m: int = 0) -> None:
+        settings = Threshold(portion=PORTION)
+        threshold.run(settings, self.predictions[m], self.two("labels.h5")[m], self.two("t.csv")[m], MADE_BY)
+
+    def combine(self) -> None:
+        combine.run(Combine(), self.two("labels.h5"), tuple(self.predictions), self.two("combined.h5"), MADE_BY)
+
+    def exchange(self) -> None:
+        settings = Exchange(count=max(1, self.images // 5))
+        exchange.run(settings, self.two("combined.h5"), self.two("t.csv"), self.two("selected.csv"), MADE_BY)
+
+    def select(self) -> None:
+        settings = Select(count=max(1, self.images // 5))
+        select.run(settings, self.two("labels.h5")[0], self.folder / "chosen.csv", MADE_BY)
+
+    def fuse(self) -> None:
+        labels, selected = self.two("combined.h5")[0], self.two("selected.csv")[1]
+        fuse.run(Fuse(), labels, selected, self.folder / "fused.h5", MADE_BY)
+
+    def command(self, stage: str) -> list[str]:
+        """The stage as a command, with the files that its method uses."""
+        flags = {
+            "threshold": {
+                "settings": [f'{{"portion": {PORTION}}}'],
+                "predictions": self.predictions[:1],
+                "out": [self.two("labels.h5")[0]],
+                "table": [self.two("t.csv")[0]],
+            },
+            "combine": {
+                "pseudolabels": self.two("labels.h5"),
+                "predictions": self.predictions,
+                "out": self.two("combined.h5"),
+            },
+            "exchange": {
+                "settings": [f'{{"count": {max(1, self.images // 5)}}}'],
+                "pseudolabels": self.two("combined.h5"),
+                "thresholds": self.two("t.csv"),
+                "out": self.two("selected.csv"),
+            },
+            "fuse": {
+                "pseudolabels": [self.two("combined.h5")[0]],
+                "selected": [self.two("selected.csv")[1]],
+                "out": [self.folder / "fused.h5"],
+            },
+        }[stage]
+        given = [word for name, values in flags.items() for word in (f"--{name}", *map(str, values))]
+        return [sys.executable, "-m", "cotrain.cli", stage, *given]
+
+    def bare(self, read: list[Path], written: int, only: int | None = None) -> None:
+        """Read all maps of some files and write `written` class maps an image, through the same filters."""
+        count = only or self.images
+        with store.create_hdf5(self.folder / "bare.h5", "pseudolabels", CLASSES, MADE_BY) as file:
+            outs = [
+                store.create_maps(file, f"label{n}", (count, *self.size), np.uint8, store.LABEL_FILTER)
+                for n in range(written)
+            ]
+            opened = [store.h5py.File(path) for path in read]
+            for i in range(count):
+                found = [f[name][i] for f in opened for name in ("label", "confidence") if f[name].ndim > 1]
+                for n, out in enumerate(outs):
+                    out[i] = found[n].reshape(self.size)
+            for f in opened:
+                f.close()
+
+
+def straightforward(predictions: Path, out: Path) -> None:
+    """All maps in memory, the confidences of each class sorted."""
+    with store.h5py.File(predictions) as file:
+        labels, confidences = file["label"][:, 0], file["confidence"][:, 0]
+    kept = np.full(labels.shape, VOID, np.uint8)
+    for c in range(len(CLASSES)):
+        mine = labels == c
+        found = np.sort(confidences[mine])[::-1]
+        if len(found):
+            least = found[int(np.ceil(PORTION * len(found))) - 1]
+            chosen = mine & (confidences >= np.clip(least, SCALE * 0.5, SCALE * 0.9))
+            kept[chosen] = c
+    with store.create_hdf5(out, "pseudolabels", CLASSES, MADE_BY) as file:
+        maps = store.create_maps(file, "label", kept.shape, np.uint8, store.LABEL_FILTER)
+        for i, label in enumerate(kept):
+            maps[i] = label
+
+
+def stages(cycle: Cycle) -> dict[str, tuple[Callable, Callable]]:
+    """Each stage and the reading and writing of its maps, in the order in which they need each other's files."""
+    labels, combined = cycle.two("labels.h5"), cycle.two("combined.h5")
+    sent = max(1, cycle.images // 5)
+    return {
+        "threshold": (cycle.threshold, lambda: cycle.bare(cycle.predictions[:1], 1)),
+        "combine": (cycle.combine, lambda: cycle.bare([*labels, *cycle.predictions], 2)),
+        "exchange": (cycle.exchange, None),
+        "fuse": (cycle.fuse, lambda: cycle.bare([combined[0]], 1, sent)),
+    }
+
+
+def measure(images: int, size: tuple[int, int], turns: int, folder: Path) -> list[tuple]:
+    cycle, rows = Cycle(folder, images, size), []
+    cycle.threshold(1)
+    for name, (stage, bare) in stages(cycle).items():
+        took = interleaved({"stage": stage} | ({"bare": bare} if bare else {}), turns)
+        memory = peak_of(cycle.command(name))[1]
+        middle = sorted(took["stage"])[turns // 2]
+        beside = [f"{sorted(took['bare'])[turns // 2]:.1f} s", f"{ratio(took['stage'], took['bare']):.2f}"]
+        rows.append((name, images, f"{middle:.2f} s", *(beside if bare else ["", ""]), f"{memory:.0f} MB"))
+    sizes = [(path.name, path.stat().st_size / 1e6) for path in (cycle.predictions[0], cycle.two("labels.h5")[0])]
+    rows.append((f"(files: {', '.join(f'{name} {size:.0f} MB' for name, size in sizes)})", images, "", "", "", ""))
+    return rows
+
+
+def against_straightforward(images: int, size: tuple[int, int], folder: Path) -> list[tuple]:
+    cycle = Cycle(folder, images, size)
+    script = (
+        f"import sys; sys.path.insert(0, {str(Path(__file__).parent)!r}); from pathlib import Path; import labels; "
+    )
+    script += f"labels.straightforward(Path({str(cycle.predictions[0])!r}), Path({str(folder / 'plain.h5')!r}))"
+    ours, plain = peak_of(cycle.command("threshold")), peak_of([sys.executable, "-c", script])
+    with store.h5py.File(folder / "plain.h5") as a, store.h5py.File(cycle.two("labels.h5")[0]) as b:
+        differ = sum(int((a["label"][i] != b["label"][i]).sum()) for i in range(images))
+    return [
+        ("ours", images, f"{ours[0]:.1f} s", f"{ours[1]:.0f} MB", differ),
+        ("all in memory, sorted", images, f"{plain[0]:.1f} s", f"{plain[1]:.0f} MB", ""),
+    ]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("images", nargs="*", type=int, default=[125, 250, 500, 1000])
+    parser.add_argument("--size", type=int, nargs=2, default=(1024, 2048), metavar=("HEIGHT", "WIDTH"))
+    parser.add_argument("--turns", type=int, default=3)
+    parser.add_argument("--straightforward", type=Path, nargs=2, help=argparse.SUPPRESS)
+    arguments = parser.parse_args()
+    if arguments.straightforward:
+        straightforward(*arguments.straightforward)
+        return
+    rows, size = [], tuple(arguments.size)
+    for images in arguments.images:
+        with tempfile.TemporaryDirectory(dir=".") as folder:
+            rows += measure(images, size, arguments.turns if images <= 500 else 1, Path(folder))
+    table(("stage", "images", "time", "reading and writing alone", "ratio", "peak memory"), rows)
+    print()
+    with tempfile.TemporaryDirectory(dir=".") as folder:
+        plain = against_straightforward(min(arguments.images[0], 60), size, Path(folder))
+    table(("threshold", "images", "start to end", "peak memory", "pixels that differ"), plain)
+
+
+if __name__ == "__main__":
+    main()
