@@ -46,6 +46,7 @@ OTHERS = {
     "model.multiple": 64,
     "model.options": {"FPN": {"decoder_dropout": 0.1}},
     "model_2": {"architecture": "Unet", "encoder": "resnet18", "weights": None},
+    "training.workers": 2,
     "training.source.epochs": 1,
     "training.cycle.epochs": 1,
     "training.final.epochs": 1,

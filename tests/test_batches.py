@@ -1,5 +1,8 @@
 """What is in a batch: shares, pairing, collage, void and caching, with sets of images that live in memory."""
 
+import os
+import signal
+
 import numpy as np
 import pytest
 import torch
@@ -113,12 +116,46 @@ def test_batch_leaves_torchs_generator_as_it_was():
     assert torch.equal(torch.rand(3), expected)
 
 
-def test_workers_give_the_batches_of_one_process():
-    data = make(memory(7), memory(7, first=100), steps=4)
-    loader = torch.utils.data.DataLoader(data, batch_size=None, num_workers=2)
-    for step, (images, labels) in enumerate(loader):
+@pytest.mark.parametrize("workers", [0, 1, 2])
+def test_workers_give_the_batches_of_one_process(workers):
+    data = make(memory(7), memory(7, first=100), [augmentation(zoom=(0.5, 2))] * 2, steps=5)
+    given = list(batches.ahead(data, 2, workers, pinned=False))
+    assert len(given) == 3
+    for step, (images, labels) in enumerate(given, start=2):
         assert torch.equal(images, data[step][0]) and torch.equal(labels, data[step][1])
-    assert step == 3
+
+
+class Broken(Memory):
+    """Its last image cannot be read, in the way of `fault`."""
+
+    def __init__(self, fault, **options):
+        super().__init__(random_maps(0, 4, *SIZE, classes=3)[0], **options)
+        self.fault = fault
+
+    def load(self, i: int) -> batches.Pair:
+        return super().load(i) if i < 3 else self.fault()
+
+
+def _unreadable():
+    raise BadInput("photograph.png: half of it is missing")
+
+
+def _killed():
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+@pytest.mark.parametrize(
+    ("workers", "fault", "message"),
+    [
+        (0, _unreadable, "^photograph.png: half of it is missing$"),
+        (2, _unreadable, "^photograph.png: half of it is missing$"),
+        (2, _killed, "^training.workers: a process that makes mini-batches ended .*$"),
+    ],
+)
+def test_fault_of_a_worker_is_said_in_one_line(workers, fault, message):
+    data = make(Broken(fault), steps=4)
+    with pytest.raises(BadInput, match=message):
+        list(batches.ahead(data, 0, workers, pinned=False))
 
 
 def test_source_images_are_picked_by_the_given_sampler():

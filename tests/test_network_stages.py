@@ -107,6 +107,8 @@ def test_training_lowers_the_loss_and_repeats_to_the_byte(cotrain, scenes, tmp_p
     for name in ("a.pt", "b.pt"):
         assert cotrain("train", settings, source=index, out=tmp_path / name).code == 0
     assert (tmp_path / "a.pt").read_bytes() == (tmp_path / "b.pt").read_bytes()
+    assert cotrain("train", settings | {"workers": 2}, source=index, out=tmp_path / "w.pt").code == 0
+    assert _equal(tmp_path / "a.pt", tmp_path / "w.pt")
     other = settings | {"seed": 1}
     assert cotrain("train", other, source=index, out=tmp_path / "c.pt").code == 0
     assert not _equal(tmp_path / "a.pt", tmp_path / "c.pt")

@@ -78,6 +78,25 @@ def test_names_in_tables_are_distinct(paper):
     assert len(set(paper.evaluated.values())) == len(paper.evaluated)
 
 
+@pytest.mark.parametrize(
+    ("gpus", "training", "cores", "expected"),
+    [
+        (0, {"threads": 1}, 8, 1),
+        (0, {"threads": 2}, 8, 2 + 1),
+        (0, {"threads": 2, "workers": 0}, 8, 2),
+        (0, {"threads": 2, "gpus": 2, "workers": 3}, 2, 2 * (2 + 3)),
+        (1, {"threads": 1}, 16, 1 + 4),
+        (1, {"threads": 1}, None, 1 + 4),  # on a cluster
+        (4, {"threads": 1}, 8, 2),  # so that four trainings find room
+        (4, {"threads": 3, "gpus": 4}, 8, 4 * 3),
+    ],
+)
+def test_cores_of_a_training(monkeypatch, gpus, training, cores, expected):
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    monkeypatch.setenv("COTRAIN_GPUS", str(gpus))
+    assert plan_of({"training": training}).training_cores(cores) == expected
+
+
 def test_without_colour_alignment_or_truth_their_rounds_are_not_scored():
     plan = plan_of({"align_colors": False, "data": {"target": {"truth": False}}})
     assert "source" not in plan.evaluated and "upper_bound" not in plan.evaluated

@@ -4,16 +4,17 @@ An image of a batch is a function of seed, step and its place, so that restarts 
 """
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Protocol
 
 import numpy as np
 import torch
-from torch.utils.data import Dataset
+from torch.utils.data import DataLoader, Dataset
 
 from cotrain import color, datasets, pseudolabels, store, vision  # noqa: F401  (vision: before torchvision)
-from cotrain.errors import BadInput
+from cotrain.errors import BadInput, in_short
 from cotrain.processes import ALONE, Team
 from cotrain.schedules import seed_of, shuffled
 from cotrain.settings import Augmentation, Labels
@@ -72,14 +73,15 @@ class PseudolabelledImages:
             )
         rows = datasets.by_id(store.read_table(index, "index"), [ids[i] for i in used], index)
         self.images, self.positions, self.file = rows["image"].tolist(), used, pseudolabels_file
+        self.opened, self.stay_open = None, ExitStack()  # opened by the process that reads
 
     def __len__(self) -> int:
         return len(self.images)
 
     def load(self, i: int) -> Pair:
-        with store.open_hdf5(self.file) as file:
-            label = file["label"][int(self.positions[i])]
-        return datasets.read_image(self.images[i], self.size), label
+        if self.opened is None:
+            self.opened = self.stay_open.enter_context(store.open_hdf5(self.file))
+        return datasets.read_image(self.images[i], self.size), self.opened["label"][int(self.positions[i])]
 
 
 class Cached:
@@ -216,7 +218,7 @@ class Batches(Dataset):
 
     def _pair(self, step: int, place: int) -> tuple[torch.Tensor, torch.Tensor]:
         """What stands at a place of the batch: source images first, then target images."""
-        torch.manual_seed(seed_of(self.seed, "augment", step, place))
+        torch.default_generator.manual_seed(seed_of(self.seed, "augment", step, place))  # not that of GPUs
         if place < self.source_count:
             return self._source("source", step, place, self.source_count)
         return self._target(step, place - self.source_count)
@@ -235,3 +237,37 @@ class Batches(Dataset):
         centre = None if rare is None else rng.choice(np.argwhere(pair[1] == rare))
         pair = self.augment_target(pair, centre)
         return self.collage(pair, self._source("collage", step, j, self.target_count)) if self.collage else pair
+
+
+class _Told(Dataset):
+    """Batches; or, in place of one, the BadInput that came up, which DataLoader would pass on as a traceback."""
+
+    def __init__(self, batches: Batches):
+        self.batches = batches
+
+    def __getitem__(self, step: int) -> tuple[torch.Tensor, torch.Tensor] | BadInput:
+        try:
+            return self.batches[step]
+        except BadInput as fault:
+            return fault
+
+
+def ahead(batches: Batches, first: int, workers: int, pinned: bool) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
+    """The batches from step `first` on, made by `workers` processes ahead of the steps, or by this one with 0.
+
+    `pinned` puts them in memory that a GPU copies from while it computes. BadInput if a process was killed.
+    """
+    steps = range(first, len(batches))
+    loader = DataLoader(_Told(batches), batch_size=None, sampler=steps, num_workers=workers, pin_memory=pinned)
+    try:
+        for batch in loader:
+            if isinstance(batch, BadInput):
+                raise batch
+            yield batch
+    except RuntimeError as error:
+        if "DataLoader worker" not in str(error):
+            raise
+        raise BadInput(
+            f"training.workers: a process that makes mini-batches ended ({in_short(error)}); if memory was short, "
+            "lower it or training.cache_mb"
+        ) from None

@@ -32,6 +32,7 @@ from cotrain.settings import (
     Temperature,
     Threads,
     Views,
+    Workers,
     class_names,
     parse,
     read_text,
@@ -113,6 +114,7 @@ class Training(Strict):
     class_balance: Temperature | None = Field(None, description="temperature T of class-balanced sampling; null: off")
     gpus: Gpus = 1
     threads: Threads = 2
+    workers: Workers = None
     cache_mb: Annotated[int, Field(ge=0)] = 2000
     restart_minutes: Positive | None = Field(5, description="between writes of the restart file; null: none")
 

@@ -7,6 +7,7 @@ what SLURM or a person assigned is kept.
 import contextlib
 import fcntl
 import os
+import stat
 import sys
 import time
 from collections.abc import Iterator
@@ -100,13 +101,16 @@ def _give_back(folder: Path, taken: dict[str, TextIO]) -> None:
 
 def _make(folder: Path) -> None:
     try:
-        folder.mkdir(mode=0o700, exist_ok=True)
-        owner = folder.stat(follow_symlinks=False).st_uid
+        with contextlib.suppress(FileExistsError):  # not exist_ok: that fails if it is removed at this moment
+            folder.mkdir(mode=0o700)
+        found = folder.lstat()
     except FileNotFoundError:  # removed again by another process
         return
     except OSError as error:
         raise BadInput(f"{folder}: no folder for lock files ({error.strerror}); have it removed") from None
-    if owner != os.getuid():
+    if not stat.S_ISDIR(found.st_mode):
+        raise BadInput(f"{folder}: no folder, and lock files belong there; have it removed")
+    if found.st_uid != os.getuid():
         raise BadInput(f"{folder}: it belongs to another user; have it removed")
 
 

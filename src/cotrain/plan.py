@@ -31,7 +31,7 @@ from cotrain.config import (
 from cotrain.errors import BadInput
 from cotrain.leases import gpus
 from cotrain.schedules import portion, seed_of
-from cotrain.settings import Dataset, parse
+from cotrain.settings import Dataset, parse, workers_of
 
 SOURCE, SOURCE_ONLY, UPPER_BOUND, FINAL = "source", "source_only", "upper_bound", "final"
 SELFTRAIN, MIXBATCH, COTRAIN = "selftrain", "mixbatch", "cotrain"
@@ -103,6 +103,14 @@ class Plan:
         """GPUs that a job with a network asks for."""
         wanted = self.config.device
         return int(wanted == "cuda" or (wanted == "auto" and gpus() != []))
+
+    def training_cores(self, cores: int | None = None) -> int:
+        """Processor cores that a training asks for, so that of a machine's `cores` each of its GPUs has its share."""
+        training = self.config.training
+        wanted = training.threads + workers_of(training.workers, training.threads, self.gpus() > 0)
+        if cores and gpus():  # or GPUs would wait for cores that do little
+            wanted = min(wanted, max(training.threads, cores // len(gpus())))
+        return training.gpus * wanted
 
     # ---- rounds -------------------------------------------------------------------------------------------------
 
@@ -467,6 +475,7 @@ class Plan:
             "device": config.device,
             "gpus": training.gpus,
             "threads": training.threads,
+            "workers": training.workers,
             "cache_mb": training.cache_mb,
             "restart_minutes": training.restart_minutes,
         }

@@ -25,7 +25,7 @@ NEW = "not there yet"
 UNKNOWN = "nothing is known of how it was made"
 CODE = "code: "
 # Settings that change how a stage runs, not what it computes.
-WITHOUT_EFFECT = {"device", "gpus", "threads", "cache_mb", "restart_minutes"}
+WITHOUT_EFFECT = {"device", "gpus", "threads", "workers", "cache_mb", "restart_minutes"}
 
 
 class Wanted(NamedTuple):

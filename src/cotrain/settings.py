@@ -73,6 +73,15 @@ Zoom = Annotated[tuple[Factor, Factor], AfterValidator(_ordered)]
 Device = Annotated[Literal["auto", "cpu", "cuda"], Field(description="auto (CUDA where there is a GPU), cpu or cuda")]
 Seed = Annotated[int, Field(ge=0, lt=2**63, description="seed of every random draw of the stage")]
 Threads = Annotated[int, Field(ge=1, le=1024, description="CPU threads")]
+Workers = Annotated[
+    int | None,
+    Field(
+        ge=0,
+        le=64,
+        description="processes per training process that make its mini-batches ahead; null: 4 for a GPU, 1 beside "
+        "several threads, else none, and the training makes them itself",
+    ),
+]
 Gpus = Annotated[
     int, Field(ge=1, le=64, description="processes that share the training, each on its own GPU; without GPUs on CPUs")
 ]
@@ -351,6 +360,11 @@ class Color(Strict):
     seed: Seed = 0
 
 
+def workers_of(workers: int | None, threads: int, gpu: bool) -> int:
+    """How many processes make mini-batches where `workers` are wanted."""
+    return workers if workers is not None else 4 if gpu else int(threads > 1)
+
+
 class Train(Strict):
     name: str = Field("", description="name to show in the progress")
     model: Model = Field(Model(), description="model to build when no --init is given")
@@ -374,6 +388,7 @@ class Train(Strict):
     device: Device = "auto"
     gpus: Gpus = 1
     threads: Annotated[Threads, Field(description="CPU threads of each process")] = 1
+    workers: Workers = None
     cache_mb: Annotated[int, Field(ge=0)] = Field(2000, description="memory for decoded images, MB")
     restart_minutes: Positive | None = Field(5, description="minutes between writes of --restart; null: never")
 

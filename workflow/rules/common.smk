@@ -26,6 +26,7 @@ try:
         PLAN.data_root(domain)  # says at once what is missing
     RUN = str(Path(CONFIG.results, CONFIG.run))
     GPUS = PLAN.gpus()
+    TRAINING_CORES = PLAN.training_cores(workflow.resource_settings.cores)
     RERUNS = Reruns(Path(RUN), active=workflow.is_main_process)
 except BadInput as error:
     bad_input(error)

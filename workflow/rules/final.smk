@@ -18,7 +18,7 @@ rule train_final:
         f"{RUN}/logs/final/train.log",
     conda:
         "../../envs/environment.yaml"
-    threads: CONFIG.training.threads * CONFIG.training.gpus
+    threads: TRAINING_CORES
     resources:
         gpu=GPUS * CONFIG.training.gpus,
     params:

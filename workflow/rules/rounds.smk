@@ -178,7 +178,7 @@ rule finetune:
         round=r"(selftrain|selftrain_2|mixbatch)/\d\d|cotrain/\d\d/[12]",
     conda:
         "../../envs/environment.yaml"
-    threads: CONFIG.training.threads * CONFIG.training.gpus
+    threads: TRAINING_CORES
     resources:
         gpu=GPUS * CONFIG.training.gpus,
     params:

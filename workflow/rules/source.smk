@@ -9,7 +9,7 @@ rule train_source:
         round="source|source_2|source_only",
     conda:
         "../../envs/environment.yaml"
-    threads: CONFIG.training.threads * CONFIG.training.gpus
+    threads: TRAINING_CORES
     resources:
         gpu=GPUS * CONFIG.training.gpus,
     params:
@@ -38,7 +38,7 @@ rule train_upper_bound:
         f"{RUN}/logs/upper_bound/train.log",
     conda:
         "../../envs/environment.yaml"
-    threads: CONFIG.training.threads * CONFIG.training.gpus
+    threads: TRAINING_CORES
     resources:
         gpu=GPUS * CONFIG.training.gpus,
     params:

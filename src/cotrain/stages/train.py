@@ -5,7 +5,6 @@ from pathlib import Path
 
 import pandas as pd
 import torch
-from torch.utils.data import DataLoader
 from tqdm import tqdm
 
 from cotrain import batches, models, processes, restarts, schedules, store, training
@@ -13,7 +12,7 @@ from cotrain.errors import BadInput
 from cotrain.processes import Team
 from cotrain.progress import progress
 from cotrain.pseudolabels import rare_classes
-from cotrain.settings import Train
+from cotrain.settings import Train, workers_of
 
 
 def run(
@@ -67,7 +66,8 @@ def _train(
     optimizer = training.make_optimizer(model, settings.optimizer, settings.course.learning_rate)
     scheduler = training.SCHEDULES[settings.course.schedule](optimizer, steps)
     table = _thresholds(thresholds, classes)
-    cache = settings.cache_mb // 2 // team.count
+    workers = workers_of(settings.workers, settings.threads, device.type == "cuda")
+    cache = settings.cache_mb // 2 // team.count // max(1, workers)
     data = batches.Batches(
         batches.Cached(labelled, cache),
         unlabelled and batches.Cached(unlabelled, cache),
@@ -87,7 +87,7 @@ def _train(
     parts = {"model": model, "optimizer": optimizer, "scheduler": scheduler}
     kept = restarts.Restart(restart, settings.restart_minutes, settings.name, made_by, team, **parts)
     done = kept.load()
-    loader = iter(DataLoader(data, batch_size=None, sampler=range(done, steps)))
+    loader = batches.ahead(data, done, workers, pinned=device.type == "cuda")
     bar = progress(loader, f"train {settings.name}", "step", steps, done, shown=team.first)
     if not team.first:  # or all would drop out alike
         torch.manual_seed(schedules.seed_of(settings.seed, "process", team.rank))
