@@ -101,6 +101,18 @@ def together(name):
     return group
 
 
+def shown(path, what, model=None):
+    """An output that `snakemake --report` shows, by phase and cycle; `what` is its caption in workflow/report."""
+
+    def heading(n):
+        return lambda wildcards: PLAN.heading(wildcards.get("round") or wildcards.cycle)[n]
+
+    in_round = "{round}" in path or "{cycle}" in path
+    place = {"category": heading(0), "subcategory": heading(1)} if in_round else {"category": "Results"}
+    of_model = {"model": model or heading(2)} if in_round else {}
+    return report(path, caption=f"../report/{what}.rst", labels={"file": what, **of_model}, **place)
+
+
 def dataset_root(wildcards):
     return PLAN.data_root(wildcards.table)
 
