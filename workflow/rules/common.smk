@@ -103,14 +103,20 @@ def together(name):
 
 def shown(path, what, model=None):
     """An output that `snakemake --report` shows, by phase and cycle; `what` is its caption in workflow/report."""
+    caption = f"../report/{what}.rst"
+    if "{round}" not in path and "{cycle}" not in path:
+        return report(path, caption=caption, category="Results", labels={"file": what})
 
-    def heading(n):
-        return lambda wildcards: PLAN.heading(wildcards.get("round") or wildcards.cycle)[n]
+    def heading(wildcards):
+        return PLAN.heading(wildcards.get("round") or wildcards.cycle)
 
-    in_round = "{round}" in path or "{cycle}" in path
-    place = {"category": heading(0), "subcategory": heading(1)} if in_round else {"category": "Results"}
-    of_model = {"model": model or heading(2)} if in_round else {}
-    return report(path, caption=f"../report/{what}.rst", labels={"file": what, **of_model}, **place)
+    return report(
+        path,
+        caption=caption,
+        category=lambda wildcards: heading(wildcards)[0],
+        subcategory=lambda wildcards: heading(wildcards)[1],
+        labels=lambda wildcards: {"file": what, "model": model or heading(wildcards)[2]},
+    )
 
 
 def dataset_root(wildcards):
