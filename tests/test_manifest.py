@@ -120,3 +120,10 @@ def test_there_is_no_manifest_of_a_stage_that_there_is_not(package):
     package(FILES)
     with pytest.raises(KeyError):
         manifest("draw")
+
+
+def test_template_style_and_script_beside_a_stage_count(package):
+    files = FILES | {"stages/s.html": "<p>", "stages/s.js": "1", "stages/other.html": "<p>"}
+    assert {"stages.s.html", "stages.s.js"} <= package(files).keys()
+    assert "stages.other.html" not in package(files)
+    assert changed(package, files, "stages/s.js", "2") == ["stages.s.js"]

@@ -664,7 +664,7 @@ def test_settings_may_be_a_file(index, tmp_path, capsys):
     arguments = ["draw", "--index", str(index), "--out", str(tmp_path / "candidates.csv"), "--settings"]
     assert main([*arguments, str(tmp_path / "settings.json")]) == 0
     assert len(drawn(tmp_path / "candidates.csv")) == 2
-    assert re.fullmatch(r"draw: at most \d+ MiB of memory\n", capsys.readouterr().err)
+    assert re.fullmatch(r"draw: \d+\.\d s, at most \d+ MiB of memory\n", capsys.readouterr().err)
     for text in (str(tmp_path / "none.json"), '{"count": ', "[1]", "\0", "x" * 5000, str(index), str(tmp_path)):
         assert main([*arguments, text]) == 2
         error = capsys.readouterr().err

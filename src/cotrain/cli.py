@@ -8,6 +8,7 @@ import os
 import resource
 import signal
 import sys
+import time
 import typing
 from pathlib import Path
 
@@ -34,6 +35,7 @@ STAGES = {
     "measure": "measure coverage and accuracy of pseudo-labels",
     "summarize": "join all scores into one table",
     "plot": "draw the figures",
+    "report": "put all that a run found into one page for a browser",
     "check": "read a dataset, or all of a config, and tell what is wrong with it",
     "predict": "label your own images with a model",
     "plan": "print what a run will cost",
@@ -64,6 +66,7 @@ class _Parser(argparse.ArgumentParser):
 
 def main(arguments: list[str] | None = None) -> int:
     """Exit code 0, or 2 with one line on standard error for each fault of the input."""
+    start = time.monotonic()
     # Waiting OpenMP threads that spin make two jobs on two cores over 20 times slower than threads that sleep.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     signal.signal(signal.SIGTERM, _terminate)
@@ -86,7 +89,8 @@ def main(arguments: list[str] | None = None) -> int:
             run(**values)
         if "made_by" in values:
             peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-            print(f"{name}: at most {peak:.0f} MiB of memory", file=sys.stderr)
+            seconds = time.monotonic() - start
+            print(f"{name}: {seconds:.1f} s, at most {peak:.0f} MiB of memory", file=sys.stderr)
     except BadInput as error:
         print("\n".join(f"error: {line}" for line in str(error).splitlines()), file=sys.stderr)
         return 2

@@ -22,6 +22,7 @@ from cotrain.settings import (
     Model,
     Optimizer,
     Patches,
+    Pictures,
     PolicyName,
     Positive,
     Rgb,
@@ -219,6 +220,7 @@ class Config(Strict):
     selftrain: SelfTraining = SelfTraining()
     cotrain: CoTraining = CoTraining()
     final: Final | None = Field(Final(), description="last training; null: none")
+    report: Pictures = Pictures()
 
 
 class LabelSet(Strict):

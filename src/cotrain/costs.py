@@ -98,6 +98,7 @@ def _possible(plan: Plan) -> Iterator[Job]:
         yield from _of_round(plan, FINAL)
     if "validation" in plan.domains:
         yield from _of_scores(plan)
+    yield Job("report", "", ("report.html",), tuple(path for paths in plan.reported().values() for path in paths))
 
 
 def _of_data(plan: Plan) -> Iterator[Job]:

@@ -41,6 +41,9 @@ def manifest(stage: str) -> dict[str, str]:
             used |= uses
         todo += used - seen
         seen |= used
+    for file in (PACKAGE / "stages").glob(f"{stage}.*"):  # a page's template, style and script
+        if file.suffix != ".py":
+            found[f"stages.{file.name}"] = hashlib.sha256(file.read_bytes()).hexdigest()[:16]
     return dict(sorted(found.items()))
 
 

@@ -48,6 +48,7 @@ STRUCTURE = {
     "exchange": ("exchanged",),
     "measure": ("labels",),
     "evaluate": ("models",),
+    "report": ("reported",),
 }
 
 
@@ -175,6 +176,15 @@ class Plan:
         stages = (SELFTRAIN, SELFTRAIN_2, COTRAIN, FINAL)
         return [r for r in self.evaluated if r.split("/")[0] in stages and r != self.pair]
 
+    @staticmethod
+    def heading(round: str) -> tuple[str, str, str]:
+        """Phase, cycle and model of a round, as a person reads them."""
+        stage, *rest = round.split("/")
+        names = {SELFTRAIN: "Self-training", MIXBATCH: "Ablation", COTRAIN: "Co-training"}
+        phase = names.get(stage.removesuffix("_2"), "Single trainings")
+        cycle = f"Cycle {int(rest[0])}" if rest else stage.removesuffix("_2").replace("_", " ").capitalize()
+        return phase, cycle, rest[1] if len(rest) > 1 else "2" if stage.endswith("_2") else "1"
+
     # ---- files: all of them, and what each round's stages read -----------------------------------------------
 
     @property
@@ -199,6 +209,7 @@ class Plan:
             files += [f"evaluation/{round}.{kind}" for round in self.evaluated for kind in ("json", "h5")]
             files += [f"evaluation/pseudolabels/{round}.json" for round in self.measured]
             files += ["summary.csv", "summary.txt", "figures/overview.png", "figures/progress.png"]
+        files += ["report.html"]
         return list(dict.fromkeys(files))
 
     @property
@@ -525,13 +536,47 @@ class Plan:
             "notes": notes,
         }
 
-    def _plot(self, _: str) -> dict:
+    def _report(self, _: str) -> dict:
+        last = [r for r in self.evaluated if r != UPPER_BOUND][-1]
+        return {
+            "title": self.config.run,
+            "colors": list(self.labelset.classes.items()),
+            "rounds": list(self.evaluated.items()),
+            "series": self._series,
+            "before": SOURCE_ONLY,
+            "after": last,
+            "labels": self._labels("target") if self.config.data.target.truth else None,
+            **self.config.report.model_dump(mode="json"),
+        }
+
+    def reported(self, _: str = "") -> dict[str, list[str]]:
+        """Inputs of `report`; scores and what goes with them only where there is a validation set."""
+        cycles = [r for r in self.measured if r != FINAL]
+        scored = self.evaluated if "validation" in self.domains else {}
+        return {
+            "thresholds": [f"{round}/thresholds.csv" for round in self.measured],
+            "pseudolabels": [f"{round}/pseudolabels.h5" for round in self.measured],
+            "predictions": [f"{round}/predictions.h5" for round in self.measured],
+            "selected": [f"{round}/selected.csv" for round in cycles],
+            "target": ["data/target_labelled.csv" if self.config.data.target.truth else "data/target.csv"],
+            "summary": ["summary.csv"] if scored else [],
+            "metrics": [f"evaluation/{round}.json" for round in scored],
+            "evaluated": [f"evaluation/{round}.h5" for round in scored],
+            "measures": [f"evaluation/pseudolabels/{round}.json" for round in self.measured if scored],
+            "images": ["data/validation.csv"] if scored else [],
+        }
+
+    @property
+    def _series(self) -> list[tuple[str, list[str]]]:
+        """Curves over the rounds."""
         series = {"self-training": self.selftrain_rounds}
         series |= {"self-training, model 2": self.selftrain_2_rounds} if self.selftrain_2_rounds else {}
         series |= {f"co-training, model {m}": self.cotrain_rounds(m) for m in (1, 2) if self.config.cotrain.cycles}
-        series |= {"last training": [FINAL]} if self.config.final else {}
+        return list((series | ({"last training": [FINAL]} if self.config.final else {})).items())
+
+    def _plot(self, _: str) -> dict:
         columns = [self.evaluated[r] for r in self.pictured]
-        return {"colors": list(self.labelset.classes.items()), "columns": columns, "series": list(series.items())}
+        return {"colors": list(self.labelset.classes.items()), "columns": columns, "series": self._series}
 
     @property
     def pictured(self) -> list[str]:

@@ -508,12 +508,33 @@ class Summarize(Strict):
         return self
 
 
+Series = Annotated[
+    tuple[tuple[str, Annotated[tuple[str, ...], Field(min_length=1)]], ...],
+    Field(description="curves over the rounds: name, rounds"),
+]
+
+
 class Plot(Strict):
     colors: tuple[tuple[str, Rgb], ...] = Field(description="each class and its sRGB")
     columns: tuple[str, ...] = Field(description="names over the predictions, in the order of --predictions")
-    series: tuple[tuple[str, Annotated[tuple[str, ...], Field(min_length=1)]], ...] = Field(
-        description="curves of the progress figure: name, rounds"
+    series: Series
+
+
+class Pictures(Strict):
+    images: Annotated[int, Field(ge=0, le=10_000)] = Field(
+        24, description="target images whose labels can be looked at"
     )
+    width: Annotated[int, Field(ge=64, le=2048)] = Field(480, description="their greatest width, pixels")
+
+
+class Report(Pictures):
+    title: str = Field(description="of the page")
+    colors: tuple[tuple[str, Rgb], ...] = Field(description="each class and its sRGB")
+    rounds: tuple[tuple[str, str], ...] = Field(description="each round and its name, in order; paths end with rounds")
+    series: Series
+    before: str = Field(description="round whose IoU per class is compared")
+    after: str = Field(description="round that it is compared with")
+    labels: Labels | None = Field(None, description="values of the target's labels; null: its truth is not shown")
 
 
 def parse(kind: type[Strict], data: object, where: str) -> Strict:

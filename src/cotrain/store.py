@@ -11,19 +11,19 @@ import secrets
 import shutil
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path, PurePosixPath
-from typing import IO, Any, Self
+from typing import IO, Annotated, Any, Self
 
 import h5py
 import hdf5plugin
 import numpy as np
 import pandas as pd
-from pydantic import BaseModel, model_validator
+from pydantic import BaseModel, Field, model_validator
 
 from cotrain import plain
 from cotrain.errors import BadInput, in_short
 from cotrain.provenance import kept, sha256, sidecar
 from cotrain.pseudolabels import SCALE, ImageStatistics
-from cotrain.settings import Names, Share, class_names, parse
+from cotrain.settings import SUMMARY, Names, Share, class_names, parse
 
 FORMAT_VERSION = 1
 NO_LOCKS = {errno.ENOSYS, errno.ENOTSUP, errno.ENOLCK}  # of a file system without them: leftovers stay there
@@ -80,19 +80,24 @@ class Metrics(BaseModel):
     classes: Names
     miou: Share | None
     iou: tuple[Share | None, ...]
+    confusion: tuple[tuple[Annotated[int, Field(ge=0)], ...], ...] = ()
 
     @model_validator(mode="after")
     def _one_per_class(self) -> Self:
         if len(self.iou) != len(self.classes):
             raise ValueError(f"{len(self.iou)} values of iou for {len(self.classes)} classes")
+        if self.confusion and {len(self.confusion), *map(len, self.confusion)} != {len(self.classes)}:
+            raise ValueError(f"confusion is not {len(self.classes)} rows of {len(self.classes)} numbers")
         return self
 
 
 class Measured(BaseModel):
     """What other stages read of the file of a measure."""
 
+    images: Annotated[int, Field(ge=0)] = 0
     coverage: Share
     accuracy: Share | None
+    precision: tuple[Share | None, ...] = ()
 
 
 SCORES = {"metrics": Metrics, "measure": Measured}
@@ -503,6 +508,19 @@ def read_csv(path: Path, text: list[str]) -> pd.DataFrame:
     if twice := [name for name in frame if f"{name}.1" in frame]:
         raise BadInput(f"{path}: column {twice[0]} occurs twice; make it again")
     return frame.fillna(dict.fromkeys(text, ""))
+
+
+def read_summary(path: Path) -> pd.DataFrame:
+    """A table of the summarize stage by round; its shares are numbers, NaN where they are not known."""
+    frame = read_csv(path, ["round", "name"])
+    if missing := [column for column in SUMMARY if column not in frame]:
+        raise BadInput(f"{path}: column {missing[0]} is missing; give a table of the summarize stage")
+    numbers = frame[[column for column in SUMMARY if column not in ("round", "name")]].apply(
+        pd.to_numeric, errors="coerce"
+    )
+    if (numbers.isna() & frame[numbers.columns].notna()).any(axis=None) or frame["round"].duplicated().any():
+        raise BadInput(f"{path}: scores must be numbers and rounds occur once; make it again")
+    return frame.assign(**numbers).set_index("round")
 
 
 def _numbers(path: Path, column: pd.Series, type_: type) -> pd.Series:

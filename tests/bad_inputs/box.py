@@ -118,6 +118,22 @@ class Box:
     def fuse(self) -> list[str]:
         return self.command("fuse", pseudolabels=self.pseudolabels, selected=self.selected)
 
+    def report(self, settings: dict | None = None, **paths) -> list[str]:
+        """Of one round, `final`, whose files lie where a run has them."""
+        found = {}
+        for name in ("thresholds", "pseudolabels", "predictions"):
+            made = getattr(self, name)
+            found[name] = self / "final" / f"{name}{made.suffix}"
+            found[name].parent.mkdir(exist_ok=True)
+            orphan(made).rename(found[name])
+        said = {
+            "title": "a run",
+            "colors": [[c, [n, n, n]] for n, c in enumerate(CLASSES)],
+            "rounds": [["final", "last"]],
+        }
+        said |= {"series": [["last", ["final"]]], "before": "source_only", "after": "final"}
+        return self.command("report", said | (settings or {}), **{"target": self.index} | found | paths)
+
     def draw(self) -> list[str]:
         return self.command("draw", {"count": 2}, index=self.index)
 

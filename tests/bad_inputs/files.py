@@ -5,7 +5,7 @@ import json
 import h5py
 import numpy as np
 from box import CLASSES, IDS, SIZE, collector, cut, flip, orphan, write
-from conftest import MADE_BY, PROJECT, write_pseudolabels, write_selected, write_thresholds
+from conftest import MADE_BY, PROJECT, write_predictions, write_pseudolabels, write_selected, write_thresholds
 
 from cotrain import store
 
@@ -407,3 +407,48 @@ def summary_without_scores(box):
     settings = {"colors": [[c, [0, 0, 0]] for c in CLASSES], "columns": ["last"], "series": [["a", ["final"]]]}
     paths = {"summary": summary, "predictions": box / "pictures.h5", "images": box.index}
     return box.command("plot", settings, **paths, out=[box / "1.png", box / "2.png"])
+
+
+# ---- the report -------------------------------------------------------------------------------------------------
+
+
+@case("predictions.h5: damaged", "run the stage that makes it again")
+def report_of_predictions_with_a_flipped_bit(box):
+    flip(box.predictions, chunk_of(box.predictions, "label"))
+    return box.report()
+
+
+@case("predictions.h5: other images than", "give files of one run")
+def report_of_predictions_of_other_images(box):
+    others = write_predictions(box / "predictions.h5", ["x", "y", "z"], *box.maps)
+    return box.report(predictions=others.rename(box.folder / "final.h5"))
+
+
+@case("selected.csv: of none of the rounds of settings.rounds", "its path must end with one")
+def report_of_a_file_of_no_round(box):
+    return box.report(selected=box.selected)
+
+
+@case("--predictions: of other rounds than --pseudolabels")
+def report_of_files_of_different_rounds(box):
+    rounds = [["final", "last"], ["selftrain/01", "first"]]
+    other = write(box / "selftrain" / "01" / "predictions.h5", box.predictions.read_bytes())
+    return box.report({"rounds": rounds}, predictions=other)
+
+
+@case("thresholds.csv: other classes than settings.colors")
+def report_of_thresholds_of_other_classes(box):
+    write_thresholds(box.thresholds, [0.5, 0.6, 0.7], ("road", "car", "sea"))
+    return box.report()
+
+
+@case("final.json: ", "confusion is not 3 rows of 3 numbers")
+def report_of_scores_with_half_a_confusion(box):
+    content = {"classes": CLASSES, "images": 1, "miou": 0.5, "iou": [0.5] * 3, "confusion": [[1, 2, 3]]}
+    store.write_json(box / "final.json", "metrics", content, MADE_BY)
+    return box.report(metrics=box / "final.json")
+
+
+@case("summary.csv: column coverage is missing")
+def report_of_a_summary_without_a_column(box):
+    return box.report(summary=write(box / "summary.csv", "round,name,miou,gap_closed\n"))

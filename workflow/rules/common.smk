@@ -102,6 +102,24 @@ def together(name):
     return group
 
 
+def shown(path, what, model=None):
+    """An output that `snakemake --report` shows, by phase and cycle; `what` is its caption in workflow/report."""
+    caption = f"../report/{what}.rst"
+    if "{round}" not in path and "{cycle}" not in path:
+        return report(path, caption=caption, category="Results", labels={"file": what})
+
+    def heading(wildcards):
+        return PLAN.heading(wildcards.get("round") or wildcards.cycle)
+
+    return report(
+        path,
+        caption=caption,
+        category=lambda wildcards: heading(wildcards)[0],
+        subcategory=lambda wildcards: heading(wildcards)[1],
+        labels=lambda wildcards: {"file": what, "model": model or heading(wildcards)[2]},
+    )
+
+
 def dataset_root(wildcards):
     return PLAN.data_root(wildcards.table)
 

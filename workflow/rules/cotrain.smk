@@ -36,7 +36,7 @@ rule exchange:
             )
         ),
     output:
-        [f"{RUN}/{{cycle}}/{m}/selected.csv" for m in (1, 2)],
+        [shown(f"{RUN}/{{cycle}}/{m}/selected.csv", "received", str(m)) for m in (1, 2)],
     log:
         f"{RUN}/logs/{{cycle}}/exchange.log",
     wildcard_constraints:

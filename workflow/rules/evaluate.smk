@@ -10,7 +10,7 @@ rule evaluate:
             )
         ),
     output:
-        scores=f"{RUN}/evaluation/{{round}}.json",
+        scores=shown(f"{RUN}/evaluation/{{round}}.json", "scores"),
         pictures=f"{RUN}/evaluation/{{round}}.h5",
     log:
         f"{RUN}/logs/{{round}}/evaluate.log",
@@ -37,7 +37,7 @@ rule measure:
             )
         ),
     output:
-        f"{RUN}/evaluation/pseudolabels/{{round}}.json",
+        shown(f"{RUN}/evaluation/pseudolabels/{{round}}.json", "measure"),
     log:
         f"{RUN}/logs/{{round}}/measure.log",
     group:
@@ -64,7 +64,7 @@ rule summarize:
             )
         ),
     output:
-        table=f"{RUN}/summary.csv",
+        table=shown(f"{RUN}/summary.csv", "summary"),
         text=f"{RUN}/summary.txt",
     log:
         f"{RUN}/logs/summarize.log",
@@ -120,7 +120,7 @@ rule plot:
             )
         ),
     output:
-        [f"{RUN}/figures/{name}.png" for name in ("overview", "progress")],
+        [shown(f"{RUN}/figures/{name}.png", name) for name in ("overview", "progress")],
     log:
         f"{RUN}/logs/plot.log",
     group:
@@ -132,3 +132,25 @@ rule plot:
     shell:
         "cotrain plot --summary {input.summary:q} --predictions {input.predictions:q} --images {input.images:q}"
         " --out {output:q} --settings {params.settings:q} 2>&1 | tee {log:q}"
+
+
+rule report:
+    input:
+        unpack(job("report", f"{RUN}/report.html", "", **of_run(PLAN.reported()))),
+    output:
+        f"{RUN}/report.html",
+    log:
+        f"{RUN}/logs/report.log",
+    group:
+        together("report")
+    conda:
+        "../../envs/environment.yaml"
+    params:
+        settings=PLAN.settings("report"),
+        logs=f"{RUN}/logs",
+    shell:
+        "cotrain report --summary {input.summary:q} --metrics {input.metrics:q} --evaluated {input.evaluated:q}"
+        " --measures {input.measures:q} --images {input.images:q} --thresholds {input.thresholds:q}"
+        " --pseudolabels {input.pseudolabels:q} --predictions {input.predictions:q} --selected {input.selected:q}"
+        " --target {input.target:q} --logs {params.logs:q} --out {output:q} --settings {params.settings:q}"
+        " 2>&1 | tee {log:q}"

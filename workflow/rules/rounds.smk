@@ -119,7 +119,7 @@ rule threshold:
         ),
     output:
         labels=f"{RUN}/{{round}}/pseudolabels.h5",
-        table=f"{RUN}/{{round}}/thresholds.csv",
+        table=shown(f"{RUN}/{{round}}/thresholds.csv", "thresholds"),
     log:
         f"{RUN}/logs/{{round}}/threshold.log",
     group:

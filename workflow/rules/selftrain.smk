@@ -2,7 +2,7 @@ rule select:
     input:
         unpack(job("select", f"{RUN}/{{round}}/selected.csv", pseudolabels=f"{RUN}/{{round}}/pseudolabels.h5")),
     output:
-        f"{RUN}/{{round}}/selected.csv",
+        shown(f"{RUN}/{{round}}/selected.csv", "selected"),
     log:
         f"{RUN}/logs/{{round}}/select.log",
     wildcard_constraints:

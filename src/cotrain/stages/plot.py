@@ -2,11 +2,9 @@
 
 from pathlib import Path
 
-import pandas as pd
-
 from cotrain import datasets, figures, store
 from cotrain.errors import BadInput
-from cotrain.settings import SUMMARY, Plot
+from cotrain.settings import Plot
 
 MAX_ROWS = 6
 
@@ -19,7 +17,7 @@ def run(settings: Plot, summary: Path, predictions: list[Path], images: Path, ou
         raise BadInput(
             f"--predictions: {len(predictions)} files for {len(settings.columns)} columns; give one for each"
         )
-    scores = _scores(summary)
+    scores = store.read_summary(summary)
     index = store.read_table(images, "index")
     legend = dict(settings.colors)
     colors = list(legend.values())
@@ -43,14 +41,3 @@ def run(settings: Plot, summary: Path, predictions: list[Path], images: Path, ou
         figures.overview(temporary, rows, titles, legend)
     for path in reversed(out):
         store.write_sidecar(path, made_by)
-
-
-def _scores(summary: Path) -> pd.DataFrame:
-    """The summary by round."""
-    frame = store.read_csv(summary, ["round", "name"])
-    if missing := [column for column in SUMMARY if column not in frame]:
-        raise BadInput(f"{summary}: column {missing[0]} is missing; give a table of the summarize stage")
-    numbers = frame[["miou", "coverage", "accuracy"]].apply(pd.to_numeric, errors="coerce")
-    if (numbers.isna() & frame[numbers.columns].notna()).any(axis=None) or frame["round"].duplicated().any():
-        raise BadInput(f"{summary}: scores must be numbers and rounds occur once; make it again")
-    return frame.assign(**numbers).set_index("round")
