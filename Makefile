@@ -1,17 +1,19 @@
-# make demo · make demo-real DATA=FOLDER · make test: each sets up its own environment in .venv first.
+# make env · make demo · make demo-real DATA=FOLDER · make test: each sets up its own environment in .venv first.
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 export PATH := $(abspath $(BIN)):$(PATH)
 
-.PHONY: demo demo-real demo-idd test lint clean
+.PHONY: env demo demo-real demo-idd test lint clean
 
 $(READY): envs/requirements.txt pyproject.toml
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/pip install --quiet --disable-pip-version-check -r envs/requirements.txt
 	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
 	touch $@
+
+env: $(READY)  ## set up .venv, and no more
 
 demo: $(READY)  ## render toycity, adapt, and show the table
 	snakemake --quiet
@@ -24,8 +26,8 @@ test: lint  ## everything that CI runs
 	pytest
 
 lint: $(READY)
-	ruff check src tests benchmarks
-	ruff format --check src tests benchmarks
+	ruff check src tests benchmarks docs
+	ruff format --check src tests benchmarks docs
 	snakefmt --check Snakefile workflow/rules
 	snakemake --lint
 

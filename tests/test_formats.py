@@ -468,6 +468,23 @@ def test_check_of_a_config_reads_every_part_and_compares_them(check, tmp_path):
     assert any(line.startswith("the same image in target cityscapes and validation cityscapes: 4 (") for line in lines)
 
 
+def test_scenes_that_are_not_rendered_yet_leave_the_rest_of_a_config_to_be_checked(check, tmp_path):
+    build(tmp_path / "data", SHIPPED["camvid"])
+    config = {"results": str(tmp_path / "results"), "data": {"root": str(tmp_path / "data"), "validation": None}}
+    (tmp_path / "demo.yaml").write_text(yaml.safe_dump(config))
+    result = check(tmp_path / "demo.yaml", "--sheet", tmp_path / "s.png")
+    assert result.code == 2 and not (tmp_path / "s.png").exists()
+    assert result.err == "error: config: all its images are rendered, and none is there yet; run snakemake first\n"
+
+    config["data"]["target"] = {"dataset": "camvid", "split": "val", "truth": False}
+    (tmp_path / "own.yaml").write_text(yaml.safe_dump(config))
+    result = check(tmp_path / "own.yaml", "--sheet", tmp_path / "s.png")
+    assert result.code == 0, result.err
+    assert "source toycity: not rendered yet; snakemake does it" in result.out.splitlines()
+    assert f"target camvid: 3 images, no labels, in {tmp_path}/data/camvid" in result.out.splitlines()
+    assert (tmp_path / "s.png").exists()
+
+
 def test_source_without_labels_is_a_fault_of_a_config(check, tmp_path):
     build(tmp_path, SHIPPED["synthia"])
     shutil.rmtree(tmp_path / "RAND_CITYSCAPES/GT")

@@ -72,14 +72,8 @@ def main(arguments: list[str] | None = None) -> int:
     signal.signal(signal.SIGTERM, _terminate)
     arguments = sys.argv[1:] if arguments is None else arguments
     name = next((a for a in arguments if not a.startswith("-")), None)
-    parser = _Parser("cotrain", description="Stages of co-training for domain adaptation.")
-    parser.add_argument("--version", action="version", version=f"cotrain {__version__}")
-    commands = parser.add_subparsers(dest="stage", required=True, metavar="STAGE")
-    for stage, text in STAGES.items():
-        command = commands.add_parser(stage, help=text, formatter_class=argparse.RawDescriptionHelpFormatter)
-        if stage == name:  # the other stages' modules are not imported
-            run = importlib.import_module(f"cotrain.stages.{stage}").run
-            _add_arguments(command, stage, run)
+    parser, _ = parsers(name)
+    run = run_of(name) if name in STAGES else None
     try:
         given = vars(parser.parse_args(arguments))
         values = _values(given.pop("stage"), run, given)
@@ -99,6 +93,23 @@ def main(arguments: list[str] | None = None) -> int:
     except KeyboardInterrupt:
         return 130
     return 0
+
+
+def run_of(stage: str) -> typing.Callable:
+    """The function of a stage; no other stage's module is imported."""
+    return importlib.import_module(f"cotrain.stages.{stage}").run
+
+
+def parsers(name: str | None) -> tuple[argparse.ArgumentParser, dict[str, argparse.ArgumentParser]]:
+    """The command line and its subcommands, of which only the stage `name` knows its arguments."""
+    parser = _Parser("cotrain", description="Stages of co-training for domain adaptation.")
+    parser.add_argument("--version", action="version", version=f"cotrain {__version__}")
+    commands = parser.add_subparsers(dest="stage", required=True, metavar="STAGE")
+    for stage, text in STAGES.items():
+        command = commands.add_parser(stage, help=text, formatter_class=argparse.RawDescriptionHelpFormatter)
+        if stage == name:
+            _add_arguments(command, stage, run_of(stage))
+    return parser, commands.choices
 
 
 def _terminate(*_: object) -> typing.NoReturn:

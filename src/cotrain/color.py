@@ -1,4 +1,4 @@
-"""Colour alignment of source images to target images in CIELAB (Gómez et al. 2022, Sect. IV; METHODS 1.4)."""
+"""Colour alignment of source images to target images in CIELAB (Gómez et al. 2022, Sect. IV)."""
 
 import cv2
 import numpy as np

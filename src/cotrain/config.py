@@ -66,7 +66,7 @@ class Domain(Strict):
     dataset: str = Field(description="a file of workflow/datasets, or the path of a YAML of one's own")
     split: Below = Field("", description="what {split} stands for in the dataset's patterns")
     size: Size = Field((1024, 2048), description="working height and width, pixels")
-    limit: Count | None = Field(None, description="at most this many images; null: all")
+    limit: Count | None = Field(None, description="at most this many images, evenly spread; null: all")
 
 
 class Target(Domain):
@@ -112,12 +112,16 @@ class Training(Strict):
     batch: Count = Field(4, description="images per mini-batch, N_MB")
     augmentation: Augmentation = Augmentation()
     optimizer: Optimizer = Optimizer()
-    class_balance: Temperature | None = Field(None, description="temperature T of class-balanced sampling; null: off")
+    class_balance: Temperature | None = Field(
+        None, description="class-balanced sampling of the source: its temperature, T; null: off"
+    )
     gpus: Gpus = 1
-    threads: Threads = 2
+    threads: Annotated[Threads, Field(description="CPU threads per training and GPU")] = 2
     workers: Workers = None
-    cache_mb: Annotated[int, Field(ge=0)] = 2000
-    restart_minutes: Positive | None = Field(5, description="between writes of the restart file; null: none")
+    cache_mb: Annotated[int, Field(ge=0)] = Field(2000, description="memory of a training for decoded images, MB")
+    restart_minutes: Positive | None = Field(
+        5, description="minutes between writes of the file that a killed training goes on from; null: none"
+    )
 
     @model_validator(mode="after")
     def _an_image_for_each(self) -> Self:
@@ -127,19 +131,25 @@ class Training(Strict):
 
 
 class Inference(Views):
-    batch: Count = 8
-    keep_classes: Count = 1
+    batch: Count = Field(8, description="images, or patches, per forward pass")
+    keep_classes: Count = Field(
+        1, description="most probable classes stored per pixel, K; cbst: 3, with a prior 7; the others need 1"
+    )
     patches: Patches = Patches()
     prior: Annotated[float, Field(gt=0, le=1)] | None = Field(
         None, description="spatial prior: width of its Gaussian, share of the image height; null: off"
     )
-    shards: Annotated[int, Field(ge=1, le=1000)] = Field(1, description="jobs of an inference of the whole target")
+    shards: Annotated[int, Field(ge=1, le=1000)] = Field(
+        1, description="jobs that share an inference of the whole target"
+    )
     threads: Threads = 1
 
 
 class Mix(Strict):
-    target_share: Share = Field(0.75, description="p_MB")
-    collage_share: Share | None = Field(0.5, description="p_CM; null: no collage")
+    target_share: Share = Field(0.75, description="share of target images in a mini-batch, p_MB")
+    collage_share: Share | None = Field(
+        0.5, description="share of a source crop's classes pasted over a target image, p_CM; null: no collage"
+    )
     rare_crops: Share = Field(0.0, description="probability that a target crop is centred on a rare class; 0 is off")
     rare_share: Share = Field(0.001, description="share of the predicted pixels below which a class is rare")
 
@@ -147,12 +157,16 @@ class Mix(Strict):
 class Thresholds(Strict):
     """The policy, the share of pixels that is pseudo-labelled, how it grows, and the bounds (mpt)."""
 
-    policy: PolicyName = "mpt"
-    portion_start: Share = Field(0.5, description="p_m")
-    portion_step: Share = Field(0.05, description="Δp")
-    portion_max: Share = Field(0.6, description="p_M")
-    confidence_min: Share = Field(0.5, description="C_m")
-    confidence_max: Share = Field(0.9, description="C_M")
+    policy: PolicyName = Field(
+        "mpt", description="thresholds: of each class, bounded (mpt); of all (st); Eq. 8 of CBST (cbst); given (fixed)"
+    )
+    portion_start: Share = Field(
+        0.5, description="share of each class's (st: of all) pixels that is labelled in the first cycle, p_m"
+    )
+    portion_step: Share = Field(0.05, description="growth of that share per cycle, Δp")
+    portion_max: Share = Field(0.6, description="largest such share, p_M")
+    confidence_min: Share = Field(0.5, description="mpt: least threshold, C_m; fixed: the threshold")
+    confidence_max: Share = Field(0.9, description="mpt: largest threshold, C_M")
 
     @model_validator(mode="after")
     def _in_order(self) -> Self:
@@ -163,12 +177,18 @@ class Thresholds(Strict):
 
 
 class SelfTraining(Strict):
-    cycles: Annotated[int, Field(ge=1, le=99)] = Field(10, description="K_M")
-    early_cycle: Annotated[int, Field(ge=1, le=99)] = Field(1, description="K_m")
-    start_from: Literal["source", "previous"] = Field("source", description="W_0, or the model of the cycle before")
-    candidates: Count | None = Field(500, description="N; null: all")
-    selected: Count | None = Field(100, description="n; null: all")
-    fuse: bool = Field(True, description="with the labels of earlier cycles (Fuse)")
+    cycles: Annotated[int, Field(ge=1, le=99)] = Field(
+        10, description="cycles; the last one's model becomes co-training's model 2, K_M"
+    )
+    early_cycle: Annotated[int, Field(ge=1, le=99)] = Field(
+        1, description="cycle whose model becomes co-training's model 1, K_m"
+    )
+    start_from: Literal["source", "previous"] = Field(
+        "source", description="what a cycle trains on from: W_0, or the model of the cycle before"
+    )
+    candidates: Count | None = Field(500, description="images drawn per cycle, N; null: all")
+    selected: Count | None = Field(100, description="images kept per cycle, n; null: all")
+    fuse: bool = Field(True, description="train on the labels of earlier cycles too (Fuse)")
     thresholds: Thresholds = Thresholds(portion_start=0.3, portion_max=0.5)
 
     @model_validator(mode="after")
@@ -181,14 +201,18 @@ class SelfTraining(Strict):
 
 
 class CoTraining(Strict):
-    cycles: Cycles = Field(5, description="K; 0 leaves the loop out")
-    candidates: Count | None = Field(500, description="N; null: all")
-    selected: Count = Field(100, description="n")
+    cycles: Cycles = Field(5, description="cycles, K; 0 leaves the loop out")
+    candidates: Count | None = Field(500, description="images drawn per cycle, N; null: all")
+    selected: Count = Field(100, description="images each model receives per cycle, n")
     thresholds: Thresholds = Thresholds()
-    balance: Share = Field(0.8, alias="lambda", description="λ")
-    rank_by: Literal["image", "class"] = "image"
-    min_class_fraction: Share = 0.0
-    combine_from_cycle: Count = 1
+    balance: Share = Field(
+        0.8, alias="lambda", description="cut between the least and the most confident image of a class, λ"
+    )
+    rank_by: Literal["image", "class"] = Field(
+        "image", description="score of an image: mean confidence over all pixels, or on the visited class"
+    )
+    min_class_fraction: Share = Field(0.0, description="least share of pixels for an image to contain a class")
+    combine_from_cycle: Count = Field(1, description="first cycle that fills void pixels from the other model")
 
     @model_validator(mode="after")
     def _in_order(self) -> Self:
@@ -198,9 +222,11 @@ class CoTraining(Strict):
 
 
 class Final(Strict):
-    labels_from: Literal["1", "2", "ensemble"] = Field("1", description="w")
-    ensemble: Literal["mean", "max"] = "mean"
-    collage_share: Share | None = Field(None, description="p_CM of the last training; null: no collage")
+    labels_from: Literal["1", "2", "ensemble"] = Field(
+        "1", description="model that labels the target for the last training, w"
+    )
+    ensemble: Literal["mean", "max"] = Field("mean", description="how the two models' probabilities are joined")
+    collage_share: Share | None = Field(None, description="mix.collage_share of the last training; null: no collage")
 
 
 class Config(Strict):
@@ -212,7 +238,7 @@ class Config(Strict):
     toycity: Toycity = Toycity()
     model: NamedModel = NamedModel()
     model_2: NamedModel | None = Field(None, description="of co-training's model 2; null: as model")
-    align_colors: bool = Field(True, description="LAB alignment of the source")
+    align_colors: bool = Field(True, description="give source images the colours of target images (LAB)")
     training: Training = Training()
     inference: Inference = Inference()
     evaluation: Views = Views()

@@ -52,6 +52,8 @@ def run(
         raise BadInput("--split, --labelset, --root: they go with a dataset; a config says them itself")
     else:
         sets = _of_config(Plan(config, WORKFLOW))
+    if not sets:
+        raise BadInput("config: all its images are rendered, and none is there yet; run snakemake first")
     found = {images.name: survey(images.root, images.layout, settings.threads, images.name) for images in sets}
     for images in sets:
         print("\n".join(_report(images, found[images.name])))
@@ -80,6 +82,9 @@ def _config(what: list[Path]) -> dict | None:
 def _of_config(plan: Plan) -> list[Images]:
     sets = []
     for domain in plan.domains:
+        if plan.dataset(domain).generator and not Path(plan.data_root(domain)).is_dir():
+            print(f"{domain} {plan.dataset(domain).name}: not rendered yet; snakemake does it")
+            continue
         layouts = plan.layout(f"{domain}_labelled")
         labelled = domain != "target" or plan.config.data.target.truth
         for folder, part in plan.parts(domain).items():

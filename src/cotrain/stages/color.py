@@ -1,4 +1,4 @@
-"""Draws a target image for each source image and stores the CIELAB statistics of both (METHODS 1.4)."""
+"""Draws a target image for each source image and stores the CIELAB statistics of both (Sect. IV)."""
 
 from functools import cache
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Scores a model on labelled images: one confusion matrix over the whole set, at each label's own size (METHODS 7)."""
+"""Scores a model on labelled images: one confusion matrix over the whole set, at each label's own size."""
 
 from pathlib import Path
 
