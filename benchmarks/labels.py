@@ -8,8 +8,10 @@ straightforward way, which loads all confidences and sorts those of each class.
 import argparse
 import sys
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from pathlib import Path
+from statistics import median
 
 import numpy as np
 from common import MADE_BY, interleaved, peak_of, ratio, table
@@ -17,9 +19,10 @@ from scipy import ndimage
 
 from cotrain import store
 from cotrain.inference import count_confidences
+from cotrain.memory import keep_freed
 from cotrain.pseudolabels import SCALE, VOID
-from cotrain.settings import Combine, Exchange, Fuse, Select, Threshold
-from cotrain.stages import combine, exchange, fuse, select, threshold
+from cotrain.settings import Combine, Exchange, Fuse, Threshold
+from cotrain.stages import combine, exchange, fuse, threshold
 
 CLASSES = tuple(f"class {c}" for c in range(19))
 DISTINCT = 12  # maps; the others are these, moved sideways
@@ -27,18 +30,21 @@ PORTION = 0.5
 
 
 def maps(size: tuple[int, int], seed: int) -> tuple[np.ndarray, np.ndarray]:
-    """A class map (1, H, W) uint8 and confidences (1, H, W) uint16, as a network might find them."""
+    """A class map (1, H, W) uint8 and confidences (1, H, W) uint16, as a network might find them.
+
+    Networks find their scores at a quarter of the size or less, and scale them up.
+    """
     rng = np.random.default_rng(seed)
-    scores = rng.gumbel(0, 3, (len(CLASSES), 1, 1)) + 6 * rng.normal(size=(len(CLASSES), 16, 32))
-    zoom = size[0] / 16, size[1] / 32
+    coarse = 6 * rng.normal(size=(len(CLASSES), 16, 32)) + rng.gumbel(0, 3, (len(CLASSES), 1, 1))
+    quarter = size[0] // 4, size[1] // 4
     best, second, label = np.full(size, -np.inf), np.full(size, -np.inf), np.zeros(size, np.uint8)
-    for c, score in enumerate(scores):
-        score = ndimage.zoom(score, zoom, order=1)
+    for c, score in enumerate(coarse):
+        score = ndimage.zoom(score, (quarter[0] / 16, quarter[1] / 32), order=1) + rng.normal(0, 0.3, quarter)
+        score = ndimage.zoom(score, 4, order=1)
         wins = score > best
         second = np.where(wins, best, np.maximum(second, score))
         label[wins], best[wins] = c, score[wins]
-    margin = best - second + rng.normal(0, 0.3, size)
-    return label[None], (SCALE / (1 + np.exp(-margin.clip(0)))).round().astype(np.uint16)[None]
+    return label[None], (SCALE / (1 + np.exp(second - best))).round().astype(np.uint16)[None]
 
 
 def write_predictions(path: Path, images: int, size: tuple[int, int], seed: int) -> None:
@@ -62,7 +68,7 @@ class Cycle:
             write_predictions(path, images, size, m)
 
     def two(self, name: str) -> tuple[Path, Path]:
-        return self.folder / f"{name}1", self.folder / f"{name}2"
+        return self.folder / f"1{name}", self.folder / f"2{name}"
 
     def threshold(self, m: int = 0) -> None:
         settings = Threshold(portion=PORTION)
@@ -74,10 +80,6 @@ class Cycle:
     def exchange(self) -> None:
         settings = Exchange(count=max(1, self.images // 5))
         exchange.run(settings, self.two("combined.h5"), self.two("t.csv"), self.two("selected.csv"), MADE_BY)
-
-    def select(self) -> None:
-        settings = Select(count=max(1, self.images // 5))
-        select.run(settings, self.two("labels.h5")[0], self.folder / "chosen.csv", MADE_BY)
 
     def fuse(self) -> None:
         labels, selected = self.two("combined.h5")[0], self.two("selected.csv")[1]
@@ -112,21 +114,31 @@ class Cycle:
         given = [word for name, values in flags.items() for word in (f"--{name}", *map(str, values))]
         return [sys.executable, "-m", "cotrain.cli", stage, *given]
 
-    def bare(self, read: list[Path], written: int, only: int | None = None) -> None:
-        """Read all maps of some files and write `written` class maps an image, through the same filters."""
-        count = only or self.images
-        with store.create_hdf5(self.folder / "bare.h5", "pseudolabels", CLASSES, MADE_BY) as file:
-            outs = [
-                store.create_maps(file, f"label{n}", (count, *self.size), np.uint8, store.LABEL_FILTER)
-                for n in range(written)
-            ]
-            opened = [store.h5py.File(path) for path in read]
-            for i in range(count):
-                found = [f[name][i] for f in opened for name in ("label", "confidence") if f[name].ndim > 1]
-                for n, out in enumerate(outs):
-                    out[i] = found[n].reshape(self.size)
-            for f in opened:
-                f.close()
+    def bare(self, read: list[Path], written: Sequence[Path]) -> Callable[[], None]:
+        """Reads all maps of some files and writes the maps of others, through the same filters."""
+
+        def run() -> None:
+            with ExitStack() as stack:
+                opened = [stack.enter_context(store.h5py.File(path)) for path in read]
+                given = [file[name] for file in opened for name in ("label", "confidence") if file[name].ndim > 1]
+                out = stack.enter_context(store.create_hdf5(self.folder / "bare.h5", "pseudolabels", CLASSES, MADE_BY))
+                made = [
+                    store.create_maps(out, str(n), (count, *self.size), np.uint8, store.LABEL_FILTER)
+                    for n in range(len(written))
+                ]
+                for i in range(count):
+                    for maps in given:
+                        maps[i]
+                    for maps, label in zip(made, labels, strict=True):
+                        maps[i] = label[i % len(label)]
+
+        labels, counts = [], set()
+        for path in written:
+            with store.h5py.File(path) as file:
+                labels.append(file["label"][:DISTINCT])
+                counts.add(len(file["label"]))
+        (count,) = counts
+        return run
 
 
 def straightforward(predictions: Path, out: Path) -> None:
@@ -147,28 +159,26 @@ def straightforward(predictions: Path, out: Path) -> None:
             maps[i] = label
 
 
-def stages(cycle: Cycle) -> dict[str, tuple[Callable, Callable]]:
-    """Each stage and the reading and writing of its maps, in the order in which they need each other's files."""
-    labels, combined = cycle.two("labels.h5"), cycle.two("combined.h5")
-    sent = max(1, cycle.images // 5)
-    return {
-        "threshold": (cycle.threshold, lambda: cycle.bare(cycle.predictions[:1], 1)),
-        "combine": (cycle.combine, lambda: cycle.bare([*labels, *cycle.predictions], 2)),
-        "exchange": (cycle.exchange, None),
-        "fuse": (cycle.fuse, lambda: cycle.bare([combined[0]], 1, sent)),
-    }
-
-
 def measure(images: int, size: tuple[int, int], turns: int, folder: Path) -> list[tuple]:
     cycle, rows = Cycle(folder, images, size), []
-    cycle.threshold(1)
-    for name, (stage, bare) in stages(cycle).items():
-        took = interleaved({"stage": stage} | ({"bare": bare} if bare else {}), turns)
+    for m in (1, 0):
+        cycle.threshold(m)
+    cycle.combine()
+    cycle.exchange()
+    cycle.fuse()
+    labels, combined, fused = cycle.two("labels.h5"), cycle.two("combined.h5"), folder / "fused.h5"
+    bare = {
+        "threshold": cycle.bare(cycle.predictions[:1], labels[:1]),
+        "combine": cycle.bare([*labels, *cycle.predictions], combined),
+        "exchange": None,
+        "fuse": cycle.bare([combined[0]], [fused]),
+    }
+    for name, alone in bare.items():
+        took = interleaved({"stage": getattr(cycle, name)} | ({"bare": alone} if alone else {}), turns)
         memory = peak_of(cycle.command(name))[1]
-        middle = sorted(took["stage"])[turns // 2]
-        beside = [f"{sorted(took['bare'])[turns // 2]:.1f} s", f"{ratio(took['stage'], took['bare']):.2f}"]
-        rows.append((name, images, f"{middle:.2f} s", *(beside if bare else ["", ""]), f"{memory:.0f} MB"))
-    sizes = [(path.name, path.stat().st_size / 1e6) for path in (cycle.predictions[0], cycle.two("labels.h5")[0])]
+        beside = [f"{median(took['bare']):.2f} s", f"{ratio(took['stage'], took['bare']):.2f}"] if alone else ["", ""]
+        rows.append((name, images, f"{median(took['stage']):.2f} s", *beside, f"{memory:.0f} MB"))
+    sizes = [(path.name, path.stat().st_size / 1e6) for path in (cycle.predictions[0], labels[0])]
     rows.append((f"(files: {', '.join(f'{name} {size:.0f} MB' for name, size in sizes)})", images, "", "", "", ""))
     return rows
 
@@ -198,6 +208,7 @@ def main() -> None:
     if arguments.straightforward:
         straightforward(*arguments.straightforward)
         return
+    keep_freed()  # as the command does
     rows, size = [], tuple(arguments.size)
     for images in arguments.images:
         with tempfile.TemporaryDirectory(dir=".") as folder:

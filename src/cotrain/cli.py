@@ -15,6 +15,7 @@ from pathlib import Path
 from cotrain import __version__
 from cotrain.errors import BadInput
 from cotrain.leases import lease
+from cotrain.memory import keep_freed
 from cotrain.settings import Strict, parse_json
 
 STAGES = {
@@ -80,6 +81,7 @@ def main(arguments: list[str] | None = None) -> int:
         results = OUTPUTS - {"restart"}  # the last good state outlives a training that diverges
         new = [path for name, paths in _paths(values).items() if name in results for path in paths]
         with _all_or_none(new), _gpus_for(values.get("settings")):
+            keep_freed()
             run(**values)
         if "made_by" in values:
             peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024

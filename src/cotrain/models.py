@@ -1,7 +1,5 @@
 """Models as black boxes: a batch of images → logits. Build, load and save; architectures come from the libraries."""
 
-import contextlib
-import ctypes
 import importlib
 import importlib.util
 import io
@@ -19,11 +17,11 @@ from torch.nn import functional as F
 
 from cotrain import architectures, store, vision  # noqa: F401  (vision: before anything that imports torchvision)
 from cotrain.errors import BadInput, in_short
+from cotrain.memory import keep_freed
 from cotrain.settings import Model, Names, parse
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
-KEEP_FREED = (-1, -3)  # glibc's malloc.h: M_TRIM_THRESHOLD, M_MMAP_THRESHOLD
 # What makes timm's networks of one image size take any, by the module of timm that they are in.
 ANY_SIZE = {
     "vision_transformer": {"dynamic_img_size": True},
@@ -79,14 +77,9 @@ def _timm_name(encoder: str) -> str:
 
 
 def prepare(threads: int) -> None:
-    """Set this process up for a network: threads, and that memory once freed is kept for the next step.
-
-    Else glibc returns large tensors to the system, which clears their pages anew: 5 to 20 % of a CPU's time.
-    """
+    """Set this process up for a network: threads, and that memory once freed is kept for the next step."""
     torch.set_num_threads(threads)
-    with contextlib.suppress(AttributeError, OSError):  # another libc
-        for option in KEEP_FREED:
-            ctypes.CDLL(None).mallopt(option, 2**30)
+    keep_freed()
 
 
 def device_of(name: str) -> torch.device:

@@ -5,13 +5,15 @@ with `VOID` for "no label". C classes, N images of H×W pixels, K classes stored
 et al. 2022; Zou 2018 is CBST.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple
 
 import numpy as np
 
 VOID = 255
 SCALE = 65535
+BLOCK = 2**15  # pixels that are worked on at a time, so that they stay in a processor's cache
+RUN = 2**16  # pixels at most, whose confidences add up to less than 2^32
 
 
 # ---- thresholds: histogram (C, 65536), portion, lower, upper → (C,) ---------------------------------------------
@@ -69,9 +71,12 @@ def assign(label: np.ndarray, confidence: np.ndarray, thresholds: np.ndarray) ->
 
     label (…) uint8, confidence (…) uint16, thresholds (C,) in [0, 1]. Returns (…) uint8.
     """
-    cut = np.full(256, SCALE + 1, np.int32)
+    cut, assigned = np.full(256, SCALE, np.uint16), np.empty(label.shape, np.uint8)
     cut[: len(thresholds)] = np.ceil(np.asarray(thresholds) * SCALE - 1e-6)
-    return np.where(confidence >= cut[label], label, np.uint8(VOID))
+    for own, sure, kept in _blocks(label, confidence, assigned):
+        unsure = (sure < np.take(cut, own)).view(np.uint8)
+        np.bitwise_or(own, unsure * np.uint8(VOID), out=kept)  # VOID has all bits set
+    return assigned
 
 
 def assign_most_probable(
@@ -110,6 +115,13 @@ def _ratios(labels: np.ndarray, confidences: np.ndarray, thresholds: np.ndarray)
     return confidences / unit[labels]
 
 
+def _blocks(*maps: np.ndarray) -> Iterator[list[np.ndarray]]:
+    """Parts of maps of one shape, `BLOCK` pixels in each; of a contiguous map they are views."""
+    flat = [each.reshape(-1) for each in maps]
+    for start in range(0, len(flat[0]), BLOCK):
+        yield [each[start : start + BLOCK] for each in flat]
+
+
 def _units(thresholds: np.ndarray) -> np.ndarray:
     return np.rint(np.asarray(thresholds) * SCALE)
 
@@ -135,7 +147,7 @@ def undecided_balanced(labels: np.ndarray, confidences: np.ndarray, thresholds: 
 
 def confidence_of(label: np.ndarray, labels: np.ndarray, confidences: np.ndarray) -> np.ndarray:
     """Confidence (H, W) uint16 of the classes `label` (H, W) among the stored (K, H, W); 0 where it is not stored."""
-    return np.where(labels == label, confidences, np.uint16(0)).max(axis=0)
+    return (confidences * (labels == label)).max(axis=0)
 
 
 # ---- policies -----------------------------------------------------------------------------------------------------
@@ -173,8 +185,13 @@ def image_statistics(label: np.ndarray, confidence: np.ndarray, classes: int) ->
 
     label (H, W) uint8, confidence (H, W) uint16.
     """
-    pixels = np.bincount(label.ravel(), minlength=256)[:classes]
-    total = np.bincount(label.ravel(), weights=confidence.ravel(), minlength=256)[:classes]
+    label, confidence = label.ravel(), confidence.ravel()
+    last = np.append(label[1:] != label[:-1], True)  # pixel of a run of one class
+    last[RUN - 1 :: RUN] = True
+    ends = np.flatnonzero(last)
+    sums = np.diff(np.cumsum(confidence, dtype=np.uint32)[ends], prepend=np.uint32(0))  # right, though it wraps around
+    pixels = np.bincount(label[ends], np.diff(ends, prepend=-1), 256)[:classes].astype(np.int64)
+    total = np.bincount(label[ends], sums, 256)[:classes]
     mean = np.divide(total, pixels * SCALE, out=np.full(classes, np.nan), where=pixels > 0)
     labelled = pixels.sum()
     return ImageStatistics(float(total.sum() / (labelled * SCALE)) if labelled else 0.0, mean, pixels)

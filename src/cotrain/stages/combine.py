@@ -31,11 +31,13 @@ def run(
             )
             for path, file in zip(out, labels, strict=True)
         ]
+        assigned_maps = [file["label"] for file in labels]
+        stored_maps = [(file["label"], file["confidence"]) for file in stored]
         for i in progress(range(len(ids)), "combine", "image"):
-            assigned = [file["label"][i] for file in labels]
+            assigned = [maps[i] for maps in assigned_maps]
             confidences = [
-                confidence_of(label, file["label"][i], file["confidence"][i])
-                for label, file in zip(assigned, stored, strict=True)
+                confidence_of(label, probable[i], sure[i])
+                for label, (probable, sure) in zip(assigned, stored_maps, strict=True)
             ]
             maps = list(zip(assigned, confidences, strict=True))
             for write, own, other in zip(writers, maps, reversed(maps), strict=True):

@@ -21,12 +21,13 @@ def run(settings: Threshold, predictions: Path, out: Path, table: Path, made_by:
             {"class": c, "name": classes[c], "pixels": pixels, "portion": settings.portion, "threshold": thresholds[c]}
             for c, pixels in enumerate(histogram.sum(axis=1))
         ]
-        keep, *size = file["label"].shape[1:]
+        stored = file["label"], file["confidence"]
+        keep, *size = stored[0].shape[1:]
         undecided = np.zeros(len(ids), np.int64)
         rounds, more = [settings.round] * len(ids), {"undecided": undecided}
         with store.create_pseudolabels(out, classes, ids, rounds, size, made_by, more) as write:
             for i in progress(range(len(ids)), f"threshold {settings.round}", "image"):
-                labels, confidences = file["label"][i], file["confidence"][i]
+                labels, confidences = (maps[i] for maps in stored)
                 label, confidence = policy.assign(labels, confidences, thresholds)
                 undecided[i] = policy.undecided(labels, confidences, thresholds, total)
                 write(i, label, image_statistics(label, confidence, len(classes)))
