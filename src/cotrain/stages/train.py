@@ -1,5 +1,6 @@
 """Trains a model on labelled source images, and on target images with pseudo-labels if given (Sect. III-A, Train)."""
 
+import os
 from functools import partial
 from pathlib import Path
 
@@ -67,6 +68,8 @@ def _train(
     scheduler = training.SCHEDULES[settings.course.schedule](optimizer, steps)
     table = _thresholds(thresholds, classes)
     workers = workers_of(settings.workers, settings.threads, device.type == "cuda")
+    if settings.workers is None:
+        workers = min(workers, len(os.sched_getaffinity(0)) - 1)
     cache = settings.cache_mb // 2 // team.count // max(1, workers)
     data = batches.Batches(
         batches.Cached(labelled, cache),
