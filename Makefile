@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 export PATH := $(abspath $(BIN)):$(PATH)
 
-.PHONY: env demo demo-real demo-idd test lint clean
+.PHONY: bench env demo demo-real demo-idd test lint clean
 
 $(READY): envs/requirements.txt pyproject.toml
 	$(PYTHON) -m venv $(VENV)
@@ -21,6 +21,9 @@ demo: $(READY)  ## render toycity, adapt, and show the table
 demo-real: $(READY)  ## the same on photographs: DATA is a folder with camvid/
 	@test -n "$(DATA)" || { echo "error: say where the datasets are: make demo-real DATA=FOLDER" >&2; exit 2; }
 	COTRAIN_DATA="$(DATA)" snakemake --quiet --configfile workflow/presets/toycity_to_camvid.yaml
+
+bench: $(READY)  ## measure speed and memory, and write docs/benchmarks.md: an hour and a half
+	python benchmarks/run.py
 
 test: lint  ## everything that CI runs
 	pytest
