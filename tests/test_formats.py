@@ -466,6 +466,18 @@ def test_check_of_a_config_reads_every_part_and_compares_them(check, tmp_path):
     assert f"target cityscapes: 4 images, no labels, in {tmp_path}/cityscapes" in lines
     assert "the same image in source synthia and target cityscapes: 1 (0000000 = lindau/same)" in lines
     assert any(line.startswith("the same image in target cityscapes and validation cityscapes: 4 (") for line in lines)
+    assert any(line.startswith("model FPN on tu-tf_efficientnet_lite0: ") for line in lines)
+
+
+def test_check_of_a_config_refuses_a_network_that_would_not_take_its_images(check, tmp_path):
+    build(tmp_path, SHIPPED["camvid"])
+    camvid = {"dataset": "camvid", "split": "val"}
+    data = {"root": str(tmp_path), "source": camvid, "target": camvid | {"truth": False}, "validation": None}
+    config = {"data": data, "model": {"encoder": "tu-maxvit_tiny_tf_224", "weights": None}}
+    (tmp_path / "own.yaml").write_text(yaml.safe_dump(config))
+    result = check(tmp_path / "own.yaml", "--sheet", tmp_path / "s.png")
+    assert result.code == 2
+    assert "error: model: FPN with encoder tu-maxvit_tiny_tf_224 does not take images of any size" in result.err
 
 
 def test_scenes_that_are_not_rendered_yet_leave_the_rest_of_a_config_to_be_checked(check, tmp_path):

@@ -1,5 +1,7 @@
 """Reads all images and labels of a dataset, or of a config, and tells what there is and what is wrong with it."""
 
+import json
+from collections.abc import Iterable
 from pathlib import Path
 from typing import NamedTuple
 
@@ -8,9 +10,9 @@ import numpy as np
 from cotrain import datasets, store
 from cotrain.config import Part, joined, layout, load_datasets, load_labelset, missing_classes, parts, read_plain
 from cotrain.errors import BadInput
-from cotrain.plan import Plan, folder_of, labels_of
+from cotrain.plan import SOURCE, SOURCE_2, Plan, folder_of, labels_of
 from cotrain.pseudolabels import VOID
-from cotrain.settings import Check, Coding, Dataset, Layout, parse
+from cotrain.settings import Check, Coding, Dataset, Layout, Model, Train, parse
 from cotrain.survey import Survey, survey
 
 WORKFLOW = Path("workflow")
@@ -47,11 +49,12 @@ def run(
         raise BadInput(f"{WORKFLOW}: no such folder; call cotrain check in the folder of the Snakefile")
     config = _config(what)
     if config is None:
-        sets = _of_dataset(str(what[0]), split, labelset, root)
+        sets, models = _of_dataset(str(what[0]), split, labelset, root), []
     elif split or labelset or root:
         raise BadInput("--split, --labelset, --root: they go with a dataset; a config says them itself")
     else:
-        sets = _of_config(Plan(config, WORKFLOW))
+        plan = Plan(config, WORKFLOW)
+        sets, models = _of_config(plan), _models(plan)
     if not sets:
         raise BadInput("config: all its images are rendered, and none is there yet; run snakemake first")
     found = {images.name: survey(images.root, images.layout, settings.threads, images.name) for images in sets}
@@ -61,7 +64,8 @@ def run(
     path = sheet or Path("results", "check", f"{what[-1].stem if config else sets[0].name.split()[0]}.png")
     _draw(path, sets, found, settings.pictures)
     print(f"contact sheet: {path}")
-    if faults := [line for images in sets for line in _faults(images, found[images.name])]:
+    wrong = [fault for model in models for fault in _built(model, plan.labelset.classes)]
+    if faults := [*wrong, *(line for images in sets for line in _faults(images, found[images.name]))]:
         raise BadInput(*faults)
 
 
@@ -136,7 +140,27 @@ def _own_classes(dataset: Dataset) -> list[str]:
     return own
 
 
+def _models(plan: Plan) -> list[Model]:
+    rounds = [SOURCE, *([SOURCE_2] if plan.config.model_2 else [])]
+    return [parse(Train, json.loads(plan.settings("train", round)), round).model for round in rounds]
+
+
 # ---- what is told -----------------------------------------------------------------------------------------------
+
+
+def _built(model: Model, classes: Iterable[str]) -> list[str]:
+    """What is wrong with a model; prints its size if nothing is."""
+    from cotrain import models  # a config is worth the seconds that torch takes
+
+    try:
+        built = models.build(model.model_copy(update={"weights": None}), tuple(classes))
+    except BadInput as fault:
+        return str(fault).splitlines()
+    parameters = sum(parameter.numel() for parameter in built.parameters())
+    print(
+        f"model {' on '.join(filter(None, (model.architecture, model.encoder)))}: {parameters / 1e6:.1f} million parameters"
+    )
+    return []
 
 
 def _report(images: Images, found: Survey) -> list[str]:
