@@ -156,9 +156,9 @@ def _built(model: Model, classes: Iterable[str]) -> list[str]:
         built = models.build(model.model_copy(update={"weights": None}), tuple(classes))
     except BadInput as fault:
         return str(fault).splitlines()
-    parameters = sum(parameter.numel() for parameter in built.parameters())
+    parameters = sum(parameter.numel() for parameter in built.parameters()) / 1e6
     print(
-        f"model {' on '.join(filter(None, (model.architecture, model.encoder)))}: {parameters / 1e6:.1f} million parameters"
+        f"model {' on '.join(filter(None, (model.architecture, model.encoder)))}: {parameters:.1f} million parameters"
     )
     return []
 
