@@ -688,6 +688,7 @@ def test_stages_without_a_network_do_not_import_torch():
     """An import of torch takes over a second, in each of a hundred jobs."""
     names = (
         "draw merge threshold select combine exchange fuse summarize index color measure statistics plot plan explain"
+        " compare"
     )
     code = (
         f"import importlib, sys; [importlib.import_module('cotrain.stages.' + name) for name in '{names}'.split()];"

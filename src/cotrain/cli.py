@@ -16,6 +16,7 @@ from cotrain import __version__
 from cotrain.errors import BadInput
 from cotrain.leases import lease
 from cotrain.memory import keep_freed
+from cotrain.progress import quietly
 from cotrain.settings import Strict, parse_json
 
 STAGES = {
@@ -40,18 +41,27 @@ STAGES = {
     "check": "read a dataset, or all of a config, and tell what is wrong with it",
     "predict": "label your own images with a model",
     "plan": "print what a run will cost",
+    "compare": "compare finished runs",
     "explain": "print what made a file",
     "verify": "check the hashes of a run",
     "accept": "let a run count as made by the code of now",
 }
-OUTPUTS = {"out", "table", "text", "picture", "pictures"}
+OUTPUTS = {"out", "table", "text", "picture", "pictures", "markdown", "html"}
 KEPT = {"restart", "sheet"}  # written as well, and of use after a fault
-PREDICTED = (".png", "_overlay.jpg")  # endings of what `predict` writes of a photograph
-MAYBE_FOLDERS = {"root", "file", "folder", "what"}  # the stage itself says what is wrong with them
+FOLDERS = {("render", "out"), ("predict", "out")}  # outputs that are folders
+MAYBE_FOLDERS = {
+    "root",
+    "file",
+    "folder",
+    "what",
+    "photographs",
+    "runs",
+}  # the stage itself says what is wrong with them
 POSITIONAL = {
     ("check", "what"),
-    ("predict", "images"),
+    ("predict", "photographs"),
     ("plan", "config"),
+    ("compare", "runs"),
     ("explain", "file"),
     ("verify", "folder"),
     ("accept", "folder"),
@@ -77,13 +87,14 @@ def main(arguments: list[str] | None = None) -> int:
     run = run_of(name) if name in STAGES else None
     try:
         given = vars(parser.parse_args(arguments))
+        silent = given.pop("quiet")
         values = _values(given.pop("stage"), run, given)
         results = OUTPUTS - {"restart"}  # the last good state outlives a training that diverges
         new = [path for name, paths in _paths(values).items() if name in results for path in paths]
-        with _all_or_none(new), _gpus_for(values.get("settings")):
+        with quietly() if silent else contextlib.nullcontext(), _all_or_none(new), _gpus_for(values.get("settings")):
             keep_freed()
             run(**values)
-        if "made_by" in values:
+        if "made_by" in values and not silent:
             peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
             seconds = time.monotonic() - start
             print(f"{name}: {seconds:.1f} s, at most {peak:.0f} MiB of memory", file=sys.stderr)
@@ -106,11 +117,14 @@ def parsers(name: str | None) -> tuple[argparse.ArgumentParser, dict[str, argpar
     """The command line and its subcommands, of which only the stage `name` knows its arguments."""
     parser = _Parser("cotrain", description="Stages of co-training for domain adaptation.")
     parser.add_argument("--version", action="version", version=f"cotrain {__version__}")
+    quiet = {"action": "store_true", "help": "show no progress"}
+    parser.add_argument("--quiet", **quiet)
     commands = parser.add_subparsers(dest="stage", required=True, metavar="STAGE")
     for stage, text in STAGES.items():
         command = commands.add_parser(stage, help=text, formatter_class=argparse.RawDescriptionHelpFormatter)
         if stage == name:
             _add_arguments(command, stage, run_of(stage))
+            command.add_argument("--quiet", **quiet, default=argparse.SUPPRESS)
     return parser, commands.choices
 
 
@@ -188,7 +202,7 @@ def _values(stage: str, run: typing.Callable, given: dict) -> dict:
     paths = _paths(values)
     read = {name: some for name, some in paths.items() if name not in OUTPUTS | KEPT}
     _check_inputs([path for name, some in read.items() if name not in MAYBE_FOLDERS for path in some])
-    _check_outputs(stage, [path for name in paths.keys() - read.keys() for path in paths[name]], read)
+    _check_outputs(stage, {name: paths[name] for name in paths.keys() - read.keys()}, read)
     if "made_by" in parameters:
         from cotrain.provenance import provenance
 
@@ -214,20 +228,17 @@ def _check_inputs(paths: list[Path]) -> None:
             raise BadInput(f"{path}: a folder or device, expected a file; give the file in it")
 
 
-def _check_outputs(stage: str, outputs: list[Path], read: dict[str, list[Path]]) -> None:
+def _check_outputs(stage: str, written: dict[str, list[Path]], read: dict[str, list[Path]]) -> None:
     """Refuse before the work what could only fail after it, or would destroy what is read."""
     taken = [os.path.realpath(path) for some in read.values() for path in some]
-    if stage == "predict":
-        outputs = [out / f"{image.stem}{end}" for out in outputs for image in read["images"] for end in PREDICTED]
-    for path in outputs:
+    for name, path in [(name, path) for name, some in written.items() for path in some]:
         if path.name in ("", ".."):
             raise BadInput(f"{path}: not the name of a file to write; give a path that ends in a name")
         place = os.path.realpath(path)
-        if place in taken:
+        if place in taken and (stage, name) != ("predict", "out"):  # which says what it would write where
             raise BadInput(f"{path}: it is an input too, or written twice, and would be lost; write elsewhere")
-        if stage != "predict":  # it says more of two photographs of one name
-            taken.append(place)
-        if path.is_dir() and stage != "render":
+        taken.append(place)
+        if path.is_dir() and (stage, name) not in FOLDERS:
             raise BadInput(f"{path}: a folder is in the way; move it or write elsewhere")
         folder = next(place for place in path.absolute().parents if os.path.lexists(place))
         if not folder.is_dir() or not os.access(folder, os.W_OK):

@@ -400,6 +400,28 @@ def label_values(dataset: Dataset, labelset: LabelSet) -> dict[int, int]:
     return {value: number.get(mapping.get(name), VOID) for value, name in names.items()}
 
 
+def class_values(dataset: Dataset, classes: Iterable[str]) -> tuple[int, ...]:
+    """The label value by which a dataset means each of some classes: `label_values` the other way round.
+
+    A class is what the dataset itself calls so, or else what one of its lists for label sets maps to it.
+    """
+    values: dict[str, set[int]] = {}
+    for value, name in dataset.names.items():
+        values.setdefault(name, set()).add(value)
+    found = []
+    for c in classes:
+        own = {name for mapping in dataset.classes.values() for name, meant in mapping.items() if meant == c}
+        meaning = sorted(set().union(*(values.get(name, set()) for name in ({c} if c in values else own))))
+        if len(meaning) != 1:
+            what = f"{len(meaning)} label values mean" if meaning else "no label value means"
+            raise BadInput(
+                f"dataset {dataset.name}: {what} the class {c!r}; name a convention (a YAML of your own, say) that has "
+                "one value for each class of the model"
+            )
+        found += meaning
+    return tuple(found)
+
+
 def missing_classes(dataset: Dataset, labelset: LabelSet) -> list[str]:
     """Classes of the label set that no label value of the dataset means."""
     meant = set(label_values(dataset, labelset).values())

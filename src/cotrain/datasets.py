@@ -2,6 +2,7 @@
 
 import sys
 import warnings
+from collections.abc import Sequence
 from pathlib import Path
 
 import cv2
@@ -16,7 +17,9 @@ from cotrain.store import check_ids
 
 # Others may start programs (EPS) or are no photographs; what a file is called does not matter.
 FORMATS = ("PNG", "JPEG", "TIFF", "WEBP", "BMP", "PPM", "JPEG2000")
-PHOTOGRAPHS = dict.fromkeys(("RGB", "RGBA", "RGBX", "L", "LA", "P", "PA", "1", "CMYK", "YCbCr"), "RGB")
+MASKS = dict.fromkeys(("RGB", "RGBA", "RGBX", "L", "LA", "P", "PA", "1", "CMYK", "YCbCr"), "L")
+GREY_16 = ("I;16", "I;16B", "I;16L", "I")  # of several channels of 16 bits, Pillow itself keeps the upper 8
+PHOTOGRAPHS = dict.fromkeys((*MASKS, *GREY_16), "RGB")
 IDS = {"L": "L", "P": "P", "I;16": "I;16", "I;16B": "I", "I": "I"}
 LABELS = {  # encoding: pixels, what they are called when they are others
     "ids": (IDS, "one channel of ids"),
@@ -121,7 +124,7 @@ def _row(root: Path, image_id: str, own_id: str, image: Path, layout: Layout) ->
 # ---- index → arrays ---------------------------------------------------------------------------------------------
 
 
-def _open(path: Path, modes: dict[str, str], what: str = "8 bits per channel") -> Image.Image:
+def _open(path: Path, modes: dict[str, str], what: str = "8 or 16 bits per channel") -> Image.Image:
     """An image of one of `modes`, which are `what`, whose head is read, and not its pixels."""
     try:
         image = Image.open(path, formats=FORMATS) if path.is_file() or not path.exists() else None
@@ -160,7 +163,7 @@ def _decode(
                 with Image.open(path) as whole:
                     whole.verify()
             tagged = "exif" in image.info
-            decoded = _first_channel(path) if modes is LABELS["red"][0] else image.convert(modes[image.mode])
+            decoded = _first_channel(path) if modes is LABELS["red"][0] else _converted(image, modes[image.mode])
             if tagged:
                 ImageOps.exif_transpose(decoded, in_place=True)
             if size and (size[1], size[0]) != decoded.size:
@@ -168,6 +171,16 @@ def _decode(
             return np.array(decoded)
         except Exception as error:
             raise _damaged(path, error) from None
+
+
+def _converted(image: Image.Image, mode: str) -> Image.Image:
+    """In another mode; of 16 bits the upper 8 where that has 8."""
+    if image.mode in GREY_16 and mode == "RGB":
+        values = np.asarray(image).astype(np.int64)
+        if values.min() < 0 or values.max() > 65535:
+            raise ValueError(f"grey values from {values.min()} to {values.max()}, expected 0 to 65535")
+        image = Image.fromarray((values >> 8).astype(np.uint8))
+    return image.convert(mode)
 
 
 def _first_channel(path: Path) -> Image.Image:
@@ -183,8 +196,18 @@ def _damaged(path: Path, error: Exception) -> BadInput:
 
 
 def read_image(path: Path | str, size: tuple[int, int] | None = None) -> np.ndarray:
-    """An image as sRGB (H, W, 3) uint8, resized to `size` (height, width) if given."""
+    """An image as sRGB (H, W, 3) uint8, resized to `size` (height, width) if given.
+
+    Upright as its EXIF orientation says; transparency is left out; of 16 bits per channel the upper 8 are kept.
+    """
     return _decode(Path(path), PHOTOGRAPHS, size, Image.Resampling.BILINEAR)
+
+
+def resized(image: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    """An image (H, W, 3) uint8 at `size` (height, width), as `read_image` resizes."""
+    if image.shape[:2] == tuple(size):
+        return image
+    return np.array(Image.fromarray(image).resize((size[1], size[0]), Image.Resampling.BILINEAR))
 
 
 def read_label(path: Path | str, coding: Coding, size: tuple[int, int] | None = None) -> np.ndarray:
@@ -210,6 +233,15 @@ def read_values(path: Path | str, encoding: str, size: tuple[int, int] | None = 
     return raw
 
 
+def encoded(label: np.ndarray, values: Sequence[int], encoding: str) -> np.ndarray:
+    """A label image that `read_values` reads: classes (H, W) as their `values`, in one channel or three."""
+    table = np.array(values)
+    if encoding == "colors":
+        return np.stack([table >> 16, table >> 8 & 255, table & 255], axis=1).astype(np.uint8)[label]
+    flat = table.astype(np.uint8 if table.max() < 256 else np.uint16)[label]
+    return np.stack([flat, np.zeros_like(flat), np.zeros_like(flat)], axis=2) if encoding == "red" else flat
+
+
 def spelled(value: int, coding: Coding) -> str:
     """A label value as the dataset's YAML writes it."""
     return str([value >> 16, value >> 8 & 255, value & 255] if coding.encoding == "colors" else value)
@@ -229,7 +261,7 @@ def _classes(raw: np.ndarray, coding: Coding) -> np.ndarray:
 
 def read_mask(path: Path | str, size: tuple[int, int]) -> np.ndarray:
     """A mask image as (H, W) bool, true where it is not zero."""
-    return _decode(Path(path), dict.fromkeys(PHOTOGRAPHS, "L"), size, Image.Resampling.NEAREST) > 0
+    return _decode(Path(path), MASKS, size, Image.Resampling.NEAREST) > 0
 
 
 def check_labelled(table: pd.DataFrame, where: Path) -> None:

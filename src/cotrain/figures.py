@@ -2,18 +2,28 @@
 
 from collections.abc import Sequence
 from pathlib import Path
+from types import ModuleType
 
-import matplotlib
 import numpy as np
 import pandas as pd
-
-matplotlib.use("Agg")
-from matplotlib import pyplot as plt
-from matplotlib.patches import Patch
 
 from cotrain.pseudolabels import VOID
 
 Color = tuple[int, int, int]
+TAB20 = bytes.fromhex(  # matplotlib's colours of that name, red, green and blue
+    "1f77b4 aec7e8 ff7f0e ffbb78 2ca02c 98df8a d62728 ff9896 9467bd c5b0d5"
+    " 8c564b c49c94 e377c2 f7b6d2 7f7f7f c7c7c7 bcbd22 dbdb8d 17becf 9edae5"
+)
+
+
+def _pyplot() -> ModuleType:
+    """Imported where something is drawn: it takes half a second."""
+    import matplotlib
+
+    matplotlib.use("Agg")
+    from matplotlib import pyplot
+
+    return pyplot
 
 
 def colorize(label: np.ndarray, colors: Sequence[Color]) -> np.ndarray:
@@ -26,11 +36,13 @@ def colorize(label: np.ndarray, colors: Sequence[Color]) -> np.ndarray:
 
 def default_colors(count: int) -> list[Color]:
     """Distinguishable colours for classes that have none."""
-    return [tuple(int(255 * v) for v in plt.get_cmap("tab20")(i % 20)[:3]) for i in range(count)]
+    starts = (3 * i % len(TAB20) for i in range(count))
+    return [tuple(TAB20[start : start + 3]) for start in starts]
 
 
 def overview(path: Path, rows: list[list[np.ndarray]], titles: Sequence[str], colors: dict[str, Color]) -> None:
     """Rows of pictures (H, W, 3) uint8 under common titles, with a legend of classes."""
+    plt = _pyplot()
     height, width = rows[0][0].shape[:2]
     shape = (2.6 * len(titles), 2.6 * height / width * len(rows) + 0.9)
     figure, axes = plt.subplots(len(rows), len(titles), figsize=shape, squeeze=False, layout="constrained")
@@ -40,7 +52,7 @@ def overview(path: Path, rows: list[list[np.ndarray]], titles: Sequence[str], co
             axis.axis("off")
     for axis, title in zip(axes[0], titles, strict=True):
         axis.set_title(title, fontsize=10)
-    patches = [Patch(color=np.array(color) / 255, label=name) for name, color in colors.items()]
+    patches = _legend(colors)
     figure.legend(handles=patches, loc="outside lower center", ncols=min(10, len(patches)), fontsize=8, frameon=False)
     figure.savefig(path, dpi=110, format="png")
     plt.close(figure)
@@ -51,8 +63,15 @@ def overlay(image: np.ndarray, label: np.ndarray, colors: Sequence[Color], opaci
     return np.rint(image + opacity * (colorize(label, colors) - image.astype(float))).astype(np.uint8)
 
 
+def _legend(colors: dict[str, Color]) -> list:
+    from matplotlib.patches import Patch
+
+    return [Patch(color=np.array(color) / 255, label=name) for name, color in colors.items()]
+
+
 def contact_sheet(path: Path, rows: dict[str, list[np.ndarray]], colors: dict[str, Color]) -> None:
     """Titled groups of small pictures (H, W, 3) uint8, of any widths, with a legend of classes."""
+    plt = _pyplot()
     rows = {title: pictures for title, pictures in rows.items() if pictures}
     columns = max([1, *(min(6, len(pictures)) for pictures in rows.values())])
     lines = []
@@ -67,7 +86,7 @@ def contact_sheet(path: Path, rows: dict[str, list[np.ndarray]], colors: dict[st
         for axis, picture in zip(line, pictures, strict=False):
             axis.imshow(picture, interpolation="nearest")
         line[0].set_title(title, fontsize=9, loc="left")
-    patches = [Patch(color=np.array(color) / 255, label=name) for name, color in colors.items()]
+    patches = _legend(colors)
     if patches:
         place = {"loc": "outside lower center", "ncols": min(columns * 2, len(patches))}
         figure.legend(handles=patches, fontsize=7, frameon=False, **place)
@@ -77,6 +96,7 @@ def contact_sheet(path: Path, rows: dict[str, list[np.ndarray]], colors: dict[st
 
 def prior(path: Path, shares: np.ndarray, classes: Sequence[str]) -> None:
     """Heat map of each class's spatial prior (C, H, W) in [0, 1], each up to its own maximum, which its title names."""
+    plt = _pyplot()
     columns = min(4, len(classes))
     lines = -(-len(classes) // columns)
     height, width = shares.shape[1:]
@@ -96,6 +116,7 @@ def progress(path: Path, summary: pd.DataFrame, series: dict[str, Sequence[str]]
 
     `summary` is summary.csv indexed by round. Source only and upper bound are drawn as lines.
     """
+    plt = _pyplot()
     figure, axes = plt.subplots(1, 3, figsize=(12, 3.6), layout="constrained")
     for axis, column in zip(axes, ("miou", "coverage", "accuracy"), strict=True):
         ticks = {}

@@ -8,7 +8,7 @@ import math
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import reduce
-from itertools import chain, islice
+from itertools import chain, groupby, islice
 
 import numpy as np
 import torch
@@ -97,6 +97,16 @@ def whole(probabilities: Probabilities, batch: int) -> Maps:
     def maps(images: Images) -> Iterator[torch.Tensor]:
         for group in _batched(images, batch):
             yield from probabilities(_stacked([image for _, image in group]))
+
+    return maps
+
+
+def of_any_size(probabilities: Probabilities, batch: int) -> Maps:
+    """As `whole`, for images of several sizes: up to `batch` of one size that follow each other in a forward pass."""
+
+    def maps(images: Images) -> Iterator[torch.Tensor]:
+        for _, alike in groupby(images, key=lambda pair: pair[1].shape):
+            yield from whole(probabilities, batch)(alike)
 
     return maps
 
@@ -240,6 +250,23 @@ def count_confidences(histogram: np.ndarray, label: np.ndarray, confidence: np.n
     """
     known = label != VOID
     np.add.at(histogram.reshape(-1), label[known].astype(np.int64) * (SCALE + 1) + confidence[known], 1)
+
+
+def decided(probabilities: torch.Tensor, size: tuple[int, int]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Class, confidence and entropy of each pixel of one image at another size, class by class to save memory.
+
+    probabilities (C, h, w) → labels (H, W) uint8, the probability of each pixel's class (H, W) float32, and the entropy
+    of its probabilities (H, W) float32 as a share of the largest there can be, ln C.
+    """
+    best = torch.full(tuple(size), -1.0, device=probabilities.device)
+    label, entropy = torch.zeros_like(best, dtype=torch.uint8), torch.zeros_like(best)
+    for c, small in enumerate(probabilities):
+        p = _resized(small[None, None], size)[0, 0]
+        label[p > best] = c
+        torch.maximum(best, p, out=best)
+        entropy -= torch.xlogy(p, p)
+    entropy = (entropy / math.log(len(probabilities))).clamp_(0, 1)
+    return label.cpu().numpy(), best.cpu().numpy(), entropy.cpu().numpy()
 
 
 def resized_labels(probabilities: torch.Tensor, size: tuple[int, int]) -> np.ndarray:

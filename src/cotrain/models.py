@@ -15,7 +15,7 @@ from pydantic import BaseModel
 from torch import nn
 from torch.nn import functional as F
 
-from cotrain import architectures, store, vision  # noqa: F401  (vision: before anything that imports torchvision)
+from cotrain import architectures, store, vision
 from cotrain.errors import BadInput, in_short
 from cotrain.memory import keep_freed
 from cotrain.settings import Model, Names, parse
@@ -37,6 +37,7 @@ class Segmenter(nn.Module):
     def __init__(self, network: nn.Module, classes: tuple[str, ...], settings: Model):
         super().__init__()
         self.network, self.classes, self.settings = network, classes, settings
+        self.made_by: dict = {}  # of a loaded model: its provenance
         needs = architectures.needs(settings.architecture)
         stride = getattr(self.encoder, "output_stride", 1)
         self.multiple, self.side = settings.multiple or stride * needs.strides, needs.side
@@ -109,7 +110,8 @@ def _skeleton(settings: Model, classes: tuple[str, ...], hub: str | None = None)
     """The network of some settings; `hub` names weights of its encoder to download."""
     build = {architectures.SMP: _of_smp, architectures.TORCHVISION: _of_torchvision, architectures.OWN: _of_ones_own}
     try:
-        network = build[architectures.library(settings.architecture)](settings, len(classes), hub)
+        with vision.without_compiler():
+            network = build[architectures.library(settings.architecture)](settings, len(classes), hub)
     except BadInput:
         raise
     except Exception as error:  # every architecture has its own way to refuse arguments
@@ -331,4 +333,5 @@ def load(path: Path, classes: tuple[str, ...] | None = None, trust: Sequence[str
     except Exception as error:  # torch raises many kinds for tensors that do not fit
         raise BadInput(f"{path}: its weights do not fit its settings ({in_short(error)}); train it again") from None
     _check_numbers(model, str(path))
+    model.made_by = content["provenance"]
     return model

@@ -1,12 +1,14 @@
 """Progress of long loops: a bar in a terminal, a plain line every few seconds in a log."""
 
 import contextlib
+import os
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 from tqdm import tqdm
 
 SECONDS_BETWEEN_LINES = 10
+QUIET = "COTRAIN_QUIET"  # in the environment, so that processes of a training know it too
 
 
 class _Lines:
@@ -22,11 +24,23 @@ class _Lines:
             sys.stderr.flush()
 
 
+@contextlib.contextmanager
+def quietly() -> Iterator[None]:
+    """Within it, no progress is shown."""
+    before = os.environ.get(QUIET)
+    os.environ[QUIET] = "1"
+    try:
+        yield
+    finally:
+        if before is None:
+            del os.environ[QUIET]
+
+
 def progress(
     items: Iterable, what: str, unit: str, total: int | None = None, done: int = 0, shown: bool = True
 ) -> tqdm:
     """Iterate over `items` showing count, rate and the time left on standard error; `done` of `total` came before."""
-    if not shown:
+    if not shown or QUIET in os.environ:
         return tqdm(items, disable=True)
     if sys.stderr.isatty():
         return tqdm(items, what, total, unit=unit, initial=done, dynamic_ncols=True, file=sys.stderr)

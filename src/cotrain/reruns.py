@@ -146,6 +146,22 @@ def _other_settings(made: dict, wanted: Wanted) -> list[str]:
     return [f"{key}: {_short(was.get(key))} → {_short(now.get(key))}" for key in keys if was.get(key) != now.get(key)]
 
 
+def config_of(folder: Path) -> dict[str, object]:
+    """Config keys that the jobs of a run read, dotted, with the values its files were made by, as its tickets tell.
+
+    A key that files were made by with several values, in a run that is not finished, has them all as text.
+    """
+    found: dict[str, list] = {}
+    for path in sorted((folder / ".tickets").rglob("*.json")):
+        ticket = _json(path) or {}
+        wanted = ticket.get("wanted")
+        keys = ticket.get("made") or (wanted.get("keys") if isinstance(wanted, dict) else {})
+        for key, value in keys.items() if isinstance(keys, dict) else ():
+            values = found.setdefault(key, [])
+            values += [] if value in values else [value]
+    return {key: values[0] if len(values) == 1 else " / ".join(map(_short, values)) for key, values in found.items()}
+
+
 def code_changes(was: dict[str, str], now: dict[str, str]) -> list[str]:
     """Names of the definitions that were changed, added or removed."""
     return sorted(name for name in was.keys() | now.keys() if was.get(name) != now.get(name))

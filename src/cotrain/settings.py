@@ -486,7 +486,20 @@ class Check(Strict):
 
 
 class Predict(Strict):
-    size: Size | None = Field(None, description="working height and width, pixels; null: the image's own")
+    size: Size | None = Field(None, description="working height and width, pixels; null: the image's own shape")
+    longest: Annotated[int, Field(ge=16, le=8192)] | None = Field(
+        None,
+        description="without size: longer side that the network sees, pixels, larger images are scaled down; "
+        "null: that of the model's training, or 2048 if its file does not say",
+    )
+    batch: Count = Field(1, description="images of one size per forward pass")
+    convention: str | None = Field(
+        None,
+        description="whose label values to write: a file of workflow/datasets, or the path of a YAML of one's own; "
+        "null: class numbers of the model",
+    )
+    confidence: bool = Field(False, description="also NAME_confidence.png: probability of the class, round(p·65535)")
+    entropy: bool = Field(False, description="also NAME_entropy.png: share of the largest entropy, round(H/ln C·65535)")
     colors: dict[str, Rgb] = Field({}, description="class → sRGB of the overlay")
     opacity: Share = Field(0.6, description="of the colours over the photograph")
     trust: Trust = ()

@@ -3,10 +3,17 @@
 torchvision's PyPI wheel is linked to CUDA. Without CUDA libraries its compiled operators do not load, and the import
 then fails on two operators it describes in Python. Declaring their schemas makes the parts written in Python
 (transforms, models) usable. Where the operators load, nothing is declared.
+
+It also imports torchvision and timm without torch's compiler, which takes another 1.1 s of processor time and is not
+used here: they ask it only to mark functions that it should leave alone.
 """
 
+import contextlib
 import importlib.util
+import sys
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import ModuleType
 
 import torch
 
@@ -29,3 +36,48 @@ if not _compiled_operators_load():
     _library = torch.library.Library("torchvision", "DEF")  # the schemas live as long as this object
     for _schema in _SCHEMAS:
         _library.define(_schema)
+
+
+COMPILER = ("torch._dynamo", "torch._dynamo.utils")
+
+
+class _StandIn(ModuleType):
+    """Answers for the compiler while it is not imported; what it does not know is the real one's to answer."""
+
+    @staticmethod
+    def disable(function: Callable | None = None, *_: object, **__: object) -> Callable:
+        return function or (lambda marked: marked)
+
+    @staticmethod
+    def is_compile_supported(device: str) -> bool:
+        from torch._dynamo.utils import is_compile_supported
+
+        return is_compile_supported(device)
+
+    def __getattr__(self, name: str) -> object:
+        if name.startswith("__"):
+            raise AttributeError(name)
+        _dismiss()
+        return getattr(importlib.import_module(self.__name__), name)
+
+
+def _dismiss() -> None:
+    for name in COMPILER:
+        if isinstance(sys.modules.get(name), _StandIn):
+            del sys.modules[name]
+
+
+@contextlib.contextmanager
+def without_compiler() -> Iterator[None]:
+    """Within it, what would import the compiler only to be left alone by it does not."""
+    if COMPILER[0] not in sys.modules:
+        sys.modules.update({name: _StandIn(name) for name in COMPILER})
+    try:
+        yield
+    finally:
+        _dismiss()
+
+
+with without_compiler():
+    for _name in ("torchvision", "timm"):
+        importlib.import_module(_name)

@@ -72,6 +72,90 @@ def prediction_over_the_photograph(box):
     return [*box.predict()[:-1], str(box.photograph.parent)]
 
 
+def predict(box, *photographs: object) -> list[str]:
+    """The command, with further photographs."""
+    command = box.predict()
+    return [*command[:4], *map(str, photographs), *command[4:]]
+
+
+@case("none.jpg: no such file or folder")
+def prediction_of_a_photograph_that_is_missing(box):
+    return predict(box, box / "none.jpg")
+
+
+@case("cannot be read", "File name too long")
+def prediction_of_a_name_too_long(box):
+    return predict(box, "x" * 5000)
+
+
+@case("/dev/zero: a device, expected a photograph, a video or a folder")
+def prediction_of_a_device(box):
+    return predict(box, "/dev/zero")
+
+
+@case("notes: no photograph or video in this folder")
+def prediction_of_a_folder_of_notes(box):
+    write(box / "notes" / "a.txt", "none")
+    return predict(box, box / "notes")
+
+
+@case("a.png has the same name, a;", "predict them into different folders")
+def predictions_of_one_name(box):
+    return predict(box, write(box / "other" / "a.jpg", b"not looked at"))
+
+
+@case("clip.mp4: not a readable video")
+def prediction_of_a_damaged_video(box):
+    return predict(box, write(box / "clip.mp4", b"\0\0\0\x20ftypisom" + bytes(5000)))
+
+
+@case("clip_overlay.mp4: it is an input too, and would be lost")
+def prediction_over_a_video(box):
+    for name in ("clip.mp4", "clip_overlay.mp4"):
+        write(box / name, b"not looked at")
+    return [*box.predict()[:3], str(box / "clip.mp4"), str(box / "clip_overlay.mp4"), "--out", str(box.folder)]
+
+
+@case("none.yaml: no such file", "there are: ")
+def convention_that_does_not_exist(box):
+    return [*box.predict(), "--settings", '{"convention": "workflow/datasets/none.yaml"}']
+
+
+@case("dataset own: 2 label values mean the class 'car'", "one value for each class")
+def convention_with_two_values_for_a_class(box):
+    text = "{name: own, images: '{id}', values: {0: road, 1: sky, 2: van, 3: bus}, classes: {x: {van: car, bus: car}}}"
+    path = write(box / "own.yaml", text)
+    return [*box.predict(), "--settings", f'{{"convention": "{path}"}}']
+
+
+@case("dataset own: no label value means the class 'sky'")
+def convention_without_a_class(box):
+    path = write(box / "own.yaml", "{name: own, images: '{id}', values: {0: road, 1: car}}")
+    return [*box.predict(), "--settings", f'{{"convention": "{path}"}}']
+
+
+@case("images: it has no summary.csv", "give the folder of a finished run")
+def comparison_of_what_is_no_run(box):
+    return ["compare", str(box.index.parent / "images")]
+
+
+@case("summary.csv: 0 rows of the round final", "there are: source_only")
+def comparison_of_a_round_that_is_not_there(box):
+    write(box / "run" / "summary.csv", "round,name,miou,gap_closed,coverage,accuracy,road\nsource_only,a,0.5,,,,0.5\n")
+    return ["compare", str(box / "run"), "--round", "final"]
+
+
+@case("summary.csv: the row of final holds what is no number")
+def comparison_of_scores_that_are_no_numbers(box):
+    write(box / "run" / "summary.csv", "round,name,miou,gap_closed,coverage,accuracy,road\nfinal,a,half,,,,0.5\n")
+    return ["compare", str(box / "run"), "--out", str(box.out)]
+
+
+@case("run: given twice")
+def comparison_of_a_run_with_itself(box):
+    return ["compare", str(box / "run"), str(box / "run")]
+
+
 @case("x: it is an input too, or written twice")
 def two_outputs_of_one_name(box):
     paths = {"predictions": box.predictions, "out": box / "x", "table": box / "x"}

@@ -103,13 +103,13 @@ def pixels_that_end_early(box):
 # ---- of a kind that could be misread ----------------------------------------------------------------------------
 
 
-@case("a.png: pixels of mode I;16, expected 8 bits per channel", "convert it")
-def photograph_of_sixteen_bits(box):
-    save_as(box.photograph, np.full(SIZE, 40000, np.uint16), format="PNG")
+@case("a.png: damaged image", "grey values from 0 to 70000, expected 0 to 65535")
+def photograph_of_more_than_sixteen_bits(box):
+    save_as(box.photograph, np.linspace(0, 70000, 24 * 32, dtype=np.int32).reshape(SIZE), format="TIFF")
     return box.color()
 
 
-@case("a.png: pixels of mode F, expected 8 bits per channel", "convert it")
+@case("a.png: pixels of mode F, expected 8 or 16 bits per channel", "convert it")
 def photograph_of_floating_point(box):
     save_as(box.photograph, np.full(SIZE, 0.5, np.float32), format="TIFF")
     return box.color()
