@@ -142,7 +142,9 @@ def commands() -> str:
 def command(name: str) -> str:
     parser, run = cli.parsers(name)[1][name], cli.run_of(name)
     parts = [f"## {name}\n", *_paragraphs(parser.description)]
-    if arguments := [_argument(action) for action in parser._actions if action.dest not in ("help", "quiet", "settings")]:
+    if arguments := [
+        _argument(action) for action in parser._actions if action.dest not in ("help", "quiet", "settings")
+    ]:
         parts.append(table(["argument", "", "meaning"], arguments))
     if settings := settings_of(run):
         rows = [

@@ -28,6 +28,7 @@ STREETS = {"data.root": "photographs"}  # where a dataset of one's own is looked
 OTHERS = {
     "run": "other",
     "results": "elsewhere",
+    "share_with": "base",
     "data.root": "photographs",
     "data.labelset": "toycity17",
     "data.source.dataset": "streets.yaml",

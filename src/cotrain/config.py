@@ -232,6 +232,7 @@ class Final(Strict):
 class Config(Strict):
     run: Name = Field("demo", description="results go to results/<run>")
     results: Folder = Field("results", description="folder of all results")
+    share_with: Name | None = Field(None, description="run whose data and source models are this one's; null: none")
     seed: Seed = 0
     device: Device = "auto"
     data: Data

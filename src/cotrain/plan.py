@@ -212,6 +212,10 @@ class Plan:
         files += ["report.html"]
         return list(dict.fromkeys(files))
 
+    def shared(self, path: str) -> bool:
+        """Whether a file of the run may be that of another run, with `share_with`: the data and the source models."""
+        return path.split("/")[0] in ("data", SOURCE, SOURCE_2, SOURCE_ONLY) or path in self.prior_picture
+
     @property
     def prior_picture(self) -> list[str]:
         return ["figures/prior.png"] if self.config.inference.prior else []

@@ -49,40 +49,46 @@ def wanted(stage: str, settings: str, keys: dict, inputs: list[str], folder: str
 class Reruns:
     """Tickets of the jobs of one run; says on standard error, once for each cause, why finished jobs run again."""
 
-    def __init__(self, folder: Path, active: bool):
-        """`active` is false in a process that only runs a job that another one planned."""
-        self.folder, self.active = folder, active
+    def __init__(self, folder: Path, active: bool, base: Path | None = None):
+        """`active` is false in a process that only runs a job that another one planned.
+
+        `base` is the folder of another run with which files are shared: they may be made there, but not made again.
+        """
+        self.folder, self.active, self.base = folder, active, base
         self.written: set[Path] = set()
         self.said: set[str] = set()
-        if active:
-            with _writable(folder):
-                settle(folder)
+        for place in [folder, *([base] if base else [])] if active else []:
+            with _writable(place):
+                settle(place)
 
     def ticket(self, stage: str, job: str, outputs: list[str], wanted: Callable[[], Wanted]) -> str:
         """Path of the ticket of a job of a stage."""
-        path = self.folder / ".tickets" / stage / f"{job or stage}.json"
+        path = self.folder / ".tickets" / self._sharing(outputs[0]) / _name(stage, job)
         if self.active and path not in self.written:
             self.written.add(path)
             with _writable(path):
-                self._write(path, f"{stage} {job}".strip(), [Path(output) for output in outputs], stage, wanted())
+                self._write(path, stage, job, [Path(output) for output in outputs], wanted())
         return str(path)
 
-    def _write(self, path: Path, job: str, outputs: list[Path], stage: str, wanted: Wanted) -> None:
+    def _sharing(self, output: str | Path) -> str:
+        """Tickets of shared files are kept apart, as the run may have such files of its own."""
+        return f"shared/{self.base.name}" if self.base and Path(output).is_relative_to(self.base) else ""
+
+    def _write(self, path: Path, stage: str, job: str, outputs: list[Path], wanted: Wanted) -> None:
         output, *others = outputs
         reasons, before = reasons_to_rerun(output, stage, wanted), _json(path)
         reasons = reasons or [UNKNOWN for other in others if other.exists() and not kept(other)][:1]
         making = sha256(sidecar(output)) if kept(output) else ""
+        if self._sharing(output) and reasons not in ([], [NEW]):
+            theirs = _json(self.base / ".tickets" / _name(stage, job))
+            made = _keys_of_the_making(theirs, making, output, wanted, reasons)
+            raise self._not_shared(output, wanted.keys, made, reasons)
         made = _keys_of_the_making(before, making, output, wanted, reasons)
         ticket = {"wanted": wanted._asdict(), "made": made, "making": making, "reasons": reasons}
         if rerun := reasons not in ([], [NEW]):
             ticket["written"] = time.time()  # Snakemake overlooks a new time where the content is that of the last run
-            edited = [
-                f"{key}: {_short(made[key])} → {_short(value)}"
-                for key, value in wanted.keys.items()
-                if made.get(key, value) != value and key.rpartition(".")[2] not in WITHOUT_EFFECT
-            ]
             code = [reason for reason in reasons if reason.startswith(CODE)]
-            self._say(job, [*edited, *code] or reasons)
+            self._say(f"{stage} {job}".strip(), [*_edited(made, wanted.keys), *code] or reasons)
             if code:
                 inside = output.is_relative_to(self.folder)
                 self._say_once(f"    if it does not matter: cotrain accept {self.folder if inside else output.parent}")
@@ -90,6 +96,14 @@ class Reruns:
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(json.dumps(ticket, indent=1, sort_keys=True), encoding="utf-8")
         os.utime(path, None if rerun else (PAST, PAST))
+
+    def _not_shared(self, output: Path, keys: dict, made: dict, reasons: list[str]) -> BadInput:
+        """Other runs go on from it, too."""
+        why = "; ".join(_edited(made, keys) or reasons)
+        return BadInput(
+            f"config: share_with: {output} is made otherwise ({why}); share with another run, or with none (null), or "
+            f"bring that run up to date by itself: snakemake --config run={self.base.name}"
+        )
 
     def _say(self, job: str, causes: list[str]) -> None:
         for cause in causes:
@@ -121,6 +135,19 @@ def _keys_of_the_making(ticket: dict | None, making: str, output: Path, wanted: 
         return wanted.keys
     made = making and last and kept(output)["provenance"]
     return last.keys if made and not [*_other_settings(made, last), *_other_paths(made, last)] else {}
+
+
+def _name(stage: str, job: str) -> str:
+    return f"{stage}/{job or stage}.json"
+
+
+def _edited(made: dict, keys: dict) -> list[str]:
+    """Config keys that have another value than a file was made by, in words."""
+    return [
+        f"{key}: {_short(made[key])} → {_short(value)}"
+        for key, value in keys.items()
+        if made.get(key, value) != value and key.rpartition(".")[2] not in WITHOUT_EFFECT
+    ]
 
 
 def reasons_to_rerun(output: Path, stage: str, wanted: Wanted) -> list[str]:

@@ -25,9 +25,10 @@ try:
     for domain in PLAN.domains:
         PLAN.data_root(domain)  # says at once what is missing
     RUN = str(Path(CONFIG.results, CONFIG.run))
+    BASE = str(Path(CONFIG.results, CONFIG.share_with or CONFIG.run))  # has the data and the source models
     GPUS = PLAN.gpus()
     TRAINING_CORES = PLAN.training_cores(workflow.resource_settings.cores)
-    RERUNS = Reruns(Path(RUN), active=workflow.is_main_process)
+    RERUNS = Reruns(Path(RUN), active=workflow.is_main_process, base=None if BASE == RUN else Path(BASE))
 except BadInput as error:
     bad_input(error)
 
@@ -43,10 +44,12 @@ wildcard_constraints:
 
 
 def of_run(paths):
-    """Paths below the run's folder, whatever holds them."""
+    """Paths below the run's folder, or that of the run it shares them with, whatever holds them."""
     if isinstance(paths, dict):
         return {name: of_run(path) for name, path in paths.items()}
-    return f"{RUN}/{paths}" if isinstance(paths, str) else [f"{RUN}/{path}" for path in paths]
+    if isinstance(paths, str):
+        return f"{BASE if PLAN.shared(paths) else RUN}/{paths}"
+    return [of_run(path) for path in paths]
 
 
 def settings(stage, wildcard="round"):
@@ -133,26 +136,29 @@ def rendered(wildcards):
 def source_inputs():
     """What every training reads of the source: images, colours to align them to, class counts to balance them by."""
     return {
-        "source": f"{RUN}/data/source.csv",
-        "color": lambda wildcards: f"{RUN}/data/color.csv" if PLAN.aligned(getattr(wildcards, "round", "")) else [],
-        "statistics": f"{RUN}/data/source_statistics.h5" if CONFIG.training.class_balance else [],
+        "source": f"{BASE}/data/source.csv",
+        "color": lambda wildcards: f"{BASE}/data/color.csv" if PLAN.aligned(getattr(wildcards, "round", "")) else [],
+        "statistics": f"{BASE}/data/source_statistics.h5" if CONFIG.training.class_balance else [],
     }
 
 
-def hold_run():
-    """The open lock of the run's folder; the kernel takes it back when this process ends, however it ends."""
-    lock = Path(RUN, ".lock")
+def hold(folder, how=fcntl.LOCK_EX):
+    """The open lock of a run's folder; the kernel takes it back when this process ends, however it ends."""
+    lock = Path(folder, ".lock")
     lock.parent.mkdir(parents=True, exist_ok=True)
     held = lock.open("w")
     try:
-        fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        fcntl.flock(held, how | fcntl.LOCK_NB)
     except BlockingIOError:
-        bad_input(f"{RUN}: another Snakemake is at work in this folder; wait for it, or give another `run`")
+        bad_input(f"{folder}: another Snakemake is at work in this folder; wait for it, or give another `run`")
     return held
 
 
 onstart:
-    HELD.append(hold_run())
+    HELD.append(hold(RUN))
+    if BASE != RUN:  # several runs may read it at a time, one may write
+        there = all(Path(path).exists() for path in of_run([path for path in PLAN.files if PLAN.shared(path)]))
+        HELD.append(hold(BASE, fcntl.LOCK_SH if there else fcntl.LOCK_EX))
 
 
 onsuccess:

@@ -17,11 +17,11 @@ rule render:
 
 rule index:
     input:
-        unpack(job("index", f"{RUN}/data/{{table}}.csv", "table", folder=dataset_root, scenes=rendered)),
+        unpack(job("index", f"{BASE}/data/{{table}}.csv", "table", folder=dataset_root, scenes=rendered)),
     output:
-        f"{RUN}/data/{{table}}.csv",
+        f"{BASE}/data/{{table}}.csv",
     log:
-        f"{RUN}/logs/data/index_{{table}}.log",
+        f"{BASE}/logs/data/index_{{table}}.log",
     group:
         together("data")
     conda:
@@ -36,12 +36,18 @@ rule index:
 rule color:
     input:
         unpack(
-            job("color", f"{RUN}/data/color.csv", "", source=f"{RUN}/data/source.csv", target=f"{RUN}/data/target.csv")
+            job(
+                "color",
+                f"{BASE}/data/color.csv",
+                "",
+                source=f"{BASE}/data/source.csv",
+                target=f"{BASE}/data/target.csv",
+            )
         ),
     output:
-        f"{RUN}/data/color.csv",
+        f"{BASE}/data/color.csv",
     log:
-        f"{RUN}/logs/data/color.log",
+        f"{BASE}/logs/data/color.log",
     group:
         together("data")
     conda:
@@ -58,17 +64,17 @@ rule statistics:
         unpack(
             job(
                 "statistics",
-                f"{RUN}/data/source_statistics.h5",
+                f"{BASE}/data/source_statistics.h5",
                 "",
                 beside=of_run(PLAN.prior_picture),
-                source=f"{RUN}/data/source.csv",
+                source=f"{BASE}/data/source.csv",
             )
         ),
     output:
-        statistics=f"{RUN}/data/source_statistics.h5",
+        statistics=f"{BASE}/data/source_statistics.h5",
         picture=of_run(PLAN.prior_picture),
     log:
-        f"{RUN}/logs/data/statistics.log",
+        f"{BASE}/logs/data/statistics.log",
     group:
         together("data")
     conda:

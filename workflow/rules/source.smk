@@ -1,10 +1,10 @@
 rule train_source:
     input:
-        unpack(job("train", f"{RUN}/{{round}}/model.pt", **source_inputs())),
+        unpack(job("train", f"{BASE}/{{round}}/model.pt", **source_inputs())),
     output:
-        f"{RUN}/{{round}}/model.pt",
+        f"{BASE}/{{round}}/model.pt",
     log:
-        f"{RUN}/logs/{{round}}/train.log",
+        f"{BASE}/logs/{{round}}/train.log",
     wildcard_constraints:
         round="source|source_2|source_only",
     conda:
@@ -14,7 +14,7 @@ rule train_source:
         gpu=GPUS * CONFIG.training.gpus,
     params:
         settings=settings("train"),
-        restart=f"{RUN}/.restart/{{round}}.pt",
+        restart=f"{BASE}/.restart/{{round}}.pt",
     shell:
         "cotrain train --source {input.source:q} --color {input.color:q} --statistics {input.statistics:q}"
         " --out {output:q} --restart {params.restart:q} --settings {params.settings:q} 2>&1 | tee {log:q}"
@@ -28,8 +28,8 @@ rule train_upper_bound:
                 f"{RUN}/upper_bound/model.pt",
                 "upper_bound",
                 **source_inputs(),
-                initial=f"{RUN}/source/model.pt",
-                target=f"{RUN}/data/target_labelled.csv",
+                initial=f"{BASE}/source/model.pt",
+                target=f"{BASE}/data/target_labelled.csv",
             )
         ),
     output:
