@@ -259,6 +259,10 @@ def ahead(batches: Batches, first: int, workers: int, pinned: bool) -> Iterator[
     """
     steps = range(first, len(batches))
     loader = DataLoader(_Told(batches), batch_size=None, sampler=steps, num_workers=workers, pin_memory=pinned)
+    return _whole(iter(loader))  # draws a number of torch's generator here, not when the first batch is asked for
+
+
+def _whole(loader: Iterator) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
     try:
         for batch in loader:
             if isinstance(batch, BadInput):
