@@ -556,7 +556,7 @@ class Plan:
     def reported(self, _: str = "") -> dict[str, list[str]]:
         """Inputs of `report`; scores and what goes with them only where there is a validation set."""
         cycles = [r for r in self.measured if r != FINAL]
-        scored = self.evaluated if "validation" in self.domains else {}
+        scored = self.evaluated if self.config.data.validation else {}
         return {
             "thresholds": [f"{round}/thresholds.csv" for round in self.measured],
             "pseudolabels": [f"{round}/pseudolabels.h5" for round in self.measured],
