@@ -42,7 +42,7 @@ def costs(pair: dict, size: tuple[int, int], batch: int, turns: int) -> tuple[fl
     scheduler = training.SCHEDULES["constant"](optimizer, 1 + turns)
 
     def step() -> None:
-        training.train(model, [(images, labels)], optimizer, scheduler, lambda loss: None, lambda done: None)
+        training.train(model, [(images, labels)], optimizer, scheduler, lambda *_: None, lambda done: None)
 
     def infer() -> None:
         with torch.inference_mode():

@@ -33,7 +33,7 @@ def written(settings: Model, optimizer_settings: Optimizer, path: Path) -> list[
     optimizer = training.make_optimizer(model, optimizer_settings, 0.001)
     scheduler = training.SCHEDULES["poly"](optimizer, 100)
     batch = torch.zeros(2, 3, 64, 64, dtype=torch.uint8), torch.zeros(2, 64, 64, dtype=torch.uint8)
-    training.train(model, [batch], optimizer, scheduler, report=lambda loss: None, after_step=lambda done: None)
+    training.train(model, [batch], optimizer, scheduler, report=lambda *_: None, after_step=lambda done: None)
     made_by = {"settings": {}, "inputs": {}, "code": "", "definitions": {}}
     parts = {"model": model, "optimizer": optimizer, "scheduler": scheduler}
     restart = restarts.Restart(path, 1e-9, "", made_by, ALONE, **parts)

@@ -24,7 +24,10 @@ from pathlib import Path
 import warm
 
 PROJECT = Path(__file__).parents[1]
-NOT_RESULTS = {"logs", ".tickets", ".lock"} | {"report.html", ".report.html.provenance.json"}  # which tells times
+NOT_RESULTS = {"logs", "tensorboard", ".tickets", ".lock"} | {
+    "report.html",
+    ".report.html.provenance.json",
+}  # which tells times
 FREE_MB = (0.02, 1.5)  # left on the full disk
 PATIENCE = 900  # seconds for one Snakemake
 

@@ -79,7 +79,7 @@ def step(model: models.Segmenter, least_batch: int = 1) -> float:
     optimizer = training.make_optimizer(model, Optimizer(), 0.01)
     scheduler = training.SCHEDULES["constant"](optimizer, 1)
     batch = images(45, 61, count=least_batch), torch.ones(least_batch, 45, 61, dtype=torch.uint8)
-    training.train(model, [batch], optimizer, scheduler, losses.append, lambda done: None)
+    training.train(model, [batch], optimizer, scheduler, lambda step, loss, *_: losses.append(loss), lambda done: None)
     return losses[0]
 
 

@@ -47,8 +47,8 @@ STAGES = {
     "accept": "let a run count as made by the code of now",
 }
 OUTPUTS = {"out", "table", "text", "picture", "pictures", "markdown", "html"}
-KEPT = {"restart", "sheet"}  # written as well, and of use after a fault
-FOLDERS = {("render", "out"), ("predict", "out")}  # outputs that are folders
+KEPT = {"restart", "sheet", "tensorboard"}  # written as well, and of use after a fault
+FOLDERS = {("render", "out"), ("predict", "out"), ("train", "tensorboard")}  # outputs that are folders
 MAYBE_FOLDERS = {
     "root",
     "file",

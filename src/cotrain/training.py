@@ -70,7 +70,8 @@ def train(
 ) -> None:
     """Train `model` in place, one step per batch of images (B, 3, h, w) and labels (B, h, w), both uint8.
 
-    The steps count from `first`. `report(loss)` is told a fresh loss now and then, `after_step(steps done)` each time.
+    The steps count from `first`. `report(step, loss, images, labels, logits)` is called now and then, with this
+    process's part of the batch, and `after_step(steps done)` each time.
     `team` are the processes that share the training; `batches` then has this process's part of each.
     Raises BadInput when the loss stops being a number.
     """
@@ -86,12 +87,12 @@ def train(
         optimizer.zero_grad(set_to_none=True)
         (loss * team.count).backward()  # gradients are averaged over the processes, and the loss is a sum over them
         optimizer.step()
-        scheduler.step()
         if step % 10 == 0:  # reading the loss waits for the device
             value = team.sum(loss.item())
             if not math.isfinite(value):
                 raise _diverged("loss", step)
-            report(value)
+            report(step, value, images, labels, logits)
+        scheduler.step()
         after_step(step + 1)
 
 

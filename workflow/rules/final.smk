@@ -24,7 +24,9 @@ rule train_final:
     params:
         settings=PLAN.settings("train", "final"),
         restart=f"{RUN}/.restart/final.pt",
+        tensorboard=f"{RUN}/tensorboard/final",
     shell:
         "cotrain train --init {input.initial:q} --source {input.source:q} --color {input.color:q}"
         " --statistics {input.statistics:q} --target {input.target:q} --pseudolabels {input.labels:q}"
-        " --thresholds {input.thresholds:q} --out {output:q} --restart {params.restart:q} --settings {params.settings:q} 2>&1 | tee {log:q}"
+        " --thresholds {input.thresholds:q} --out {output:q} --restart {params.restart:q}"
+        " --tensorboard {params.tensorboard:q} --settings {params.settings:q} 2>&1 | tee {log:q}"

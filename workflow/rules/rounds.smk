@@ -184,7 +184,9 @@ rule finetune:
     params:
         settings=settings("train"),
         restart=f"{RUN}/.restart/{{round}}.pt",
+        tensorboard=f"{RUN}/tensorboard/{{round}}",
     shell:
         "cotrain train --init {input.initial:q} --source {input.source:q} --color {input.color:q}"
         " --statistics {input.statistics:q} --target {input.target:q} --pseudolabels {input.labels:q}"
-        " --thresholds {input.thresholds:q} --out {output:q} --restart {params.restart:q} --settings {params.settings:q} 2>&1 | tee {log:q}"
+        " --thresholds {input.thresholds:q} --out {output:q} --restart {params.restart:q}"
+        " --tensorboard {params.tensorboard:q} --settings {params.settings:q} 2>&1 | tee {log:q}"

@@ -15,9 +15,11 @@ rule train_source:
     params:
         settings=settings("train"),
         restart=f"{BASE}/.restart/{{round}}.pt",
+        tensorboard=f"{BASE}/tensorboard/{{round}}",
     shell:
         "cotrain train --source {input.source:q} --color {input.color:q} --statistics {input.statistics:q}"
-        " --out {output:q} --restart {params.restart:q} --settings {params.settings:q} 2>&1 | tee {log:q}"
+        " --out {output:q} --restart {params.restart:q}"
+        " --tensorboard {params.tensorboard:q} --settings {params.settings:q} 2>&1 | tee {log:q}"
 
 
 rule train_upper_bound:
@@ -44,7 +46,9 @@ rule train_upper_bound:
     params:
         settings=PLAN.settings("train", "upper_bound"),
         restart=f"{RUN}/.restart/upper_bound.pt",
+        tensorboard=f"{RUN}/tensorboard/upper_bound",
     shell:
         "cotrain train --init {input.initial:q} --source {input.source:q} --color {input.color:q}"
         " --statistics {input.statistics:q} --target {input.target:q}"
-        " --out {output:q} --restart {params.restart:q} --settings {params.settings:q} 2>&1 | tee {log:q}"
+        " --out {output:q} --restart {params.restart:q}"
+        " --tensorboard {params.tensorboard:q} --settings {params.settings:q} 2>&1 | tee {log:q}"

@@ -6,9 +6,8 @@ from pathlib import Path
 
 import pandas as pd
 import torch
-from tqdm import tqdm
 
-from cotrain import batches, models, processes, restarts, schedules, store, training
+from cotrain import batches, logbook, models, processes, restarts, schedules, store, training
 from cotrain.errors import BadInput
 from cotrain.processes import Team
 from cotrain.progress import progress
@@ -28,15 +27,17 @@ def run(
     pseudolabels: Path | None = None,
     thresholds: Path | None = None,
     restart: Path | None = None,
+    tensorboard: Path | None = None,
 ) -> None:
     """`--target` lists the target images: with `--pseudolabels` those are their labels, without, its own labels are.
 
     `--restart` names a file that a killed training goes on from; it is written every `restart_minutes`.
+    `--tensorboard` names a folder for what TensorBoard shows: loss, learning rate, mIoU, speed, mini-batches.
     """
     if settings.batch < settings.gpus:
         raise BadInput(f"batch: {settings.batch} images for {settings.gpus} gpus; give each at least one")
     inputs = (source, init, color, statistics, target, pseudolabels, thresholds)
-    work = partial(_train, settings, out, made_by, restart, *inputs)
+    work = partial(_train, settings, out, made_by, restart, tensorboard, *inputs)
     processes.launch(work, settings.gpus, models.device_of(settings.device))
 
 
@@ -45,6 +46,7 @@ def _train(
     out: Path,
     made_by: dict,
     restart: Path | None,
+    tensorboard: Path | None,
     source: Path,
     init: Path | None,
     color: Path | None,
@@ -94,17 +96,18 @@ def _train(
     bar = progress(loader, f"train {settings.name}", "step", steps, done, shown=team.first)
     if not team.first:  # or all would drop out alike
         torch.manual_seed(schedules.seed_of(settings.seed, "process", team.rank))
-    with kept:
-        show = partial(_show, bar)
-        training.train(model, bar, optimizer, scheduler, show, kept.after_step, done, team)
+    log = logbook.Logbook(tensorboard if team.first else None, settings.name, done, steps, settings.batch, classes)
+
+    def report(step: int, loss: float, *batch: torch.Tensor) -> None:
+        bar.set_postfix(loss=f"{loss:.3f}", refresh=False)
+        log.write(step, loss, optimizer.param_groups[-1]["lr"], *batch)
+
+    with kept, log:
+        training.train(model, bar, optimizer, scheduler, report, kept.after_step, done, team)
         training.check_numbers(model, steps)
         if team.first:
             models.save(out, model, made_by)
         kept.remove()
-
-
-def _show(bar: tqdm, loss: float) -> None:
-    bar.set_postfix(loss=f"{loss:.3f}", refresh=False)
 
 
 def _target_images(settings: Train, target: Path | None, pseudolabels: Path | None) -> batches.Images | None:
