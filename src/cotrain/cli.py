@@ -40,15 +40,16 @@ STAGES = {
     "report": "put all that a run found into one page for a browser",
     "check": "read a dataset, or all of a config, and tell what is wrong with it",
     "predict": "label your own images with a model",
+    "show": "show what is in a file",
     "plan": "print what a run will cost",
     "compare": "compare finished runs",
     "explain": "print what made a file",
     "verify": "check the hashes of a run",
     "accept": "let a run count as made by the code of now",
 }
-OUTPUTS = {"out", "table", "text", "picture", "pictures", "markdown", "html"}
+OUTPUTS = {"out", "png", "table", "text", "picture", "pictures", "markdown", "html"}
 KEPT = {"restart", "sheet", "tensorboard"}  # written as well, and of use after a fault
-FOLDERS = {("render", "out"), ("predict", "out"), ("train", "tensorboard")}  # outputs that are folders
+FOLDERS = {("render", "out"), ("predict", "out"), ("train", "tensorboard"), ("show", "png")}  # outputs that are folders
 MAYBE_FOLDERS = {
     "root",
     "file",
@@ -62,6 +63,7 @@ POSITIONAL = {
     ("predict", "photographs"),
     ("plan", "config"),
     ("compare", "runs"),
+    ("show", "file"),
     ("explain", "file"),
     ("verify", "folder"),
     ("accept", "folder"),

@@ -507,6 +507,11 @@ class Predict(Strict):
     threads: Threads = 2
 
 
+class Show(Strict):
+    images: Count = Field(10, description="images that are listed, and pictured with --png")
+    colors: dict[str, Rgb] = Field({}, description="class → sRGB of the pictures")
+
+
 class Summarize(Strict):
     rows: tuple[tuple[str, str], ...] = Field(description="round and its name in the table, for each of --metrics")
     source_only: str | None = Field(None, description="round that counts as source only")

@@ -134,6 +134,26 @@ def convention_without_a_class(box):
     return [*box.predict(), "--settings", f'{{"convention": "{path}"}}']
 
 
+@case("notes.txt: not a file that can be shown", "give an HDF5, CSV, JSON or model file")
+def file_that_cannot_be_shown(box):
+    return ["show", str(write(box / "notes.txt", "none"))]
+
+
+@case("index.csv: nothing in it can be pictured", "leave out --png")
+def pictures_of_a_table(box):
+    return ["show", str(box.index), "--png", str(box / "pictures")]
+
+
+@case("x.json: it has no classes", "give a file of evaluate or measure")
+def shown_json_of_another_kind(box):
+    return ["show", str(write(box / "x.json", "{}"))]
+
+
+@case("x.h5: not a whole HDF5 file")
+def shown_file_that_is_damaged(box):
+    return ["show", str(write(box / "x.h5", b"\x89HDF\r\n\x1a\n" + bytes(50)))]
+
+
 @case("images: it has no summary.csv", "give the folder of a finished run")
 def comparison_of_what_is_no_run(box):
     return ["compare", str(box.index.parent / "images")]
