@@ -40,6 +40,7 @@ STAGES = {
     "report": "put all that a run found into one page for a browser",
     "check": "read a dataset, or all of a config, and tell what is wrong with it",
     "predict": "label your own images with a model",
+    "export": "turn a model into ONNX or TorchScript",
     "show": "show what is in a file",
     "plan": "print what a run will cost",
     "compare": "compare finished runs",

@@ -507,6 +507,11 @@ class Predict(Strict):
     threads: Threads = 2
 
 
+class Export(Strict):
+    opset: Annotated[int, Field(ge=17, le=20)] = Field(18, description="version of ONNX's operators")
+    trust: Trust = ()
+
+
 class Show(Strict):
     images: Count = Field(10, description="images that are listed, and pictured with --png")
     colors: dict[str, Rgb] = Field({}, description="class → sRGB of the pictures")

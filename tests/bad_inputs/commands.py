@@ -134,6 +134,16 @@ def convention_without_a_class(box):
     return [*box.predict(), "--settings", f'{{"convention": "{path}"}}']
 
 
+@case("model.tflite ends in neither .onnx nor .ts", "name it so")
+def export_to_another_format(box):
+    return ["export", "--model", str(box.photograph), "--out", str(box / "model.tflite")]
+
+
+@case("not a model file of cotrain")
+def export_of_what_is_no_model(box):
+    return ["export", "--model", str(box.index), "--out", str(box / "model.ts")]
+
+
 @case("notes.txt: not a file that can be shown", "give an HDF5, CSV, JSON or model file")
 def file_that_cannot_be_shown(box):
     return ["show", str(write(box / "notes.txt", "none"))]
