@@ -1,8 +1,8 @@
 """What a training costs beside its bare steps: `python benchmarks/training.py [CASE …]` prints a Markdown table.
 
-The stage `train` of a self-training cycle (decoding, LAB alignment, zoom, crop, flip, collage, steps, loss, restart
-files) against forward, backward and step of the same model on a batch that is in memory, in turns. Starts, of both, are
-not counted. Without cache, as in a first epoch, each image is decoded when it is wanted. The last column sets the bare
+The stage `train` of a self-training cycle (decoding, LAB alignment, zoom, crop, flip, collage, steps, loss, logs,
+restart files) against forward, backward and step of the same model on a batch that is in memory, in turns. Starts, of
+both, are not counted. Without cache, as in a first epoch, each image is decoded when it is wanted. The last column sets the bare
 step against a loop as one writes it first: 32-bit floats, channels first, an optimizer that is not fused. On a GPU the
 cases are the paper's network and SegFormer on Cityscapes' sizes, and stage ÷ bare is the share of the time in which the
 GPU computes.
@@ -105,7 +105,8 @@ class Loop:
 
 def stage(loop: Loop, settings: Train, paths: dict[str, Path], folder: Path) -> float:
     """Seconds per step of the loop of a whole stage."""
-    train.run(settings, out=folder / "model.pt", made_by=MADE_BY, restart=folder / "restart.pt", **paths)
+    paths = paths | {"out": folder / "model.pt", "restart": folder / "restart.pt", "tensorboard": folder / "log"}
+    train.run(settings, made_by=MADE_BY, **paths)
     return loop.seconds / settings.course.steps
 
 
@@ -126,7 +127,7 @@ def bare(loop: Loop, settings: Train, device: torch.device) -> float:
     optimizer = training.make_optimizer(model, settings.optimizer, 1e-4)
     scheduler = training.SCHEDULES[settings.course.schedule](optimizer, settings.course.steps)
     steps = [(images, labels)] * settings.course.steps
-    loop(model, steps, optimizer, scheduler, lambda _: None, lambda _: None)
+    loop(model, steps, optimizer, scheduler, lambda *_: None, lambda _: None)
     return loop.seconds / settings.course.steps
 
 
