@@ -2,10 +2,10 @@
 
 The stage `train` of a self-training cycle (decoding, LAB alignment, zoom, crop, flip, collage, steps, loss, logs,
 restart files) against forward, backward and step of the same model on a batch that is in memory, in turns. Starts, of
-both, are not counted. Without cache, as in a first epoch, each image is decoded when it is wanted. The last column sets the bare
-step against a loop as one writes it first: 32-bit floats, channels first, an optimizer that is not fused. On a GPU the
-cases are the paper's network and SegFormer on Cityscapes' sizes, and stage ÷ bare is the share of the time in which the
-GPU computes.
+both, are not counted. Without cache, as in a first epoch, each image is decoded when it is wanted. The last column sets
+the bare step against a loop as one writes it first: 32-bit floats, channels first, an optimizer that is not fused. On a
+GPU the cases are the paper's network and SegFormer on Cityscapes' sizes, and stage ÷ bare is the share of the time in
+which the GPU computes.
 """
 
 import argparse
