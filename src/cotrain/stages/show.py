@@ -16,11 +16,11 @@ def run(settings: Show, file: Path, png: Path | None = None) -> None:
     `--png` names a folder for the label maps, and what else can be seen, of the images that are listed first.
     """
     exhibit = exhibits.of(file, settings.images, settings.colors)
+    if png and not exhibit.pictures:
+        raise BadInput(f"{file}: nothing in it can be pictured; leave out --png")
     print("\n".join(exhibit.lines))
     if png is None:
         return
-    if not exhibit.pictures:
-        raise BadInput(f"{file}: nothing in it can be pictured; leave out --png")
     pictures = exhibits.written(exhibit, png)
     for path, pixels in progress(pictures, "show", "picture", len(exhibit.pictures)):
         with store.replacing(path) as temporary:
