@@ -58,10 +58,10 @@ def statistics_of(label: np.ndarray, confidence: np.ndarray, classes: int) -> Im
 
 def write_predictions(path: Path, ids: list[str], label, confidence, classes=CLASSES) -> Path:
     """A predictions file from label and confidence (N, H, W): the most probable class only."""
-    with store.create_hdf5(path, "predictions", classes, MADE_BY) as file:
-        store.write_strings(file, "image_id", ids)
-        file["label"], file["confidence"] = label[:, None], confidence[:, None]
-        file["histogram"] = histogram_of(label, confidence, len(classes))
+    histogram = histogram_of(label, confidence, len(classes))
+    with store.create_predictions(path, classes, ids, (1, *label.shape[1:]), 1.0, histogram, MADE_BY) as write:
+        for i in range(len(ids)):
+            write(i, label[i, None], confidence[i, None])
     return path
 
 

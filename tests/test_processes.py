@@ -79,7 +79,7 @@ def told_losses(options: dict, paths: dict, out: Path, team: processes.Team) -> 
     training.segmentation_loss = loss
     files = {"init": None, "color": None, "statistics": None} | paths
     made_by = {"settings": {}, "inputs": {}, "code": "", "definitions": {}}
-    train._train(Train(**options), out=out, made_by=made_by, restart=None, **files, team=team)
+    train._train(Train(**options), out=out, made_by=made_by, restart=None, tensorboard=None, **files, team=team)
     training.segmentation_loss = of_a_part
     out.with_suffix(f".{team.rank}").write_text(json.dumps(losses))
 

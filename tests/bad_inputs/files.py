@@ -418,7 +418,7 @@ def report_of_predictions_with_a_flipped_bit(box):
     return box.report()
 
 
-@case("predictions.h5: other images than", "give files of one run")
+@case("final.h5: other images than", "give files of one run")
 def report_of_predictions_of_other_images(box):
     others = write_predictions(box / "predictions.h5", ["x", "y", "z"], *box.maps)
     return box.report(predictions=others.rename(box.folder / "final.h5"))
