@@ -111,6 +111,7 @@ def test_deleting_one_file_remakes_it_and_what_follows(run, results, dry_run):
         ("evaluate", "final/evaluate"),
         ("measure", "final/measure"),
         ("plot", "plot"),
+        ("report", "report"),
         ("summarize", "summarize"),
     ]
     assert dry_run(run).names == sorted([*expected, ("threshold", "final/threshold"), ("train_final", "final/train")])
