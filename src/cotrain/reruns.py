@@ -202,8 +202,8 @@ def _other_paths(made: dict, wanted: Wanted) -> list[str]:
 def _other_contents(made: dict, wanted: Wanted) -> list[str]:
     """Inputs that were made again, or replaced, after they were read.
 
-    What the input's own provenance says is believed; only where that differs is the file itself read. Of a file that is
-    gone it is all there is: without it, what the file would be if made again is not known.
+    What the input's own provenance says is believed; only where that differs is the file itself read. Of dropped
+    predictions it is all there is: without it they may have been others.
     """
     changed = []
     for role, entry in entries(made):
@@ -213,8 +213,8 @@ def _other_contents(made: dict, wanted: Wanted) -> list[str]:
         elif path in wanted.inputs:
             found = kept(Path(path))
             same = found is not None and found["sha256"] == entry["sha256"]
-            if not Path(path).exists():
-                changed += [path] * (not same)
+            if not Path(path).exists():  # all but predictions are asked for, so Snakemake makes them and what follows
+                changed += [path] * (role == "predictions" and not same)
             elif found and not (same and "listed" not in entry):
                 changed += [path] * (not unchanged(role, entry, made["settings"]))
     return [f"{path} is not as it was read" for path in changed]
