@@ -171,9 +171,8 @@ def test_deleted_pseudolabels_are_made_again_from_predictions_made_again(copy, p
     make(copy, edit=nested(edit))
     assert results_of(copy) == before and not list(copy.rglob("predictions.h5"))
     assert planned(copy, edit) == ([], []) == planned(copy)
-    if shards > 1:
-        words = planned(copy, edit | {"final.ensemble": "max"})
-        assert words.first == ["merge"] or words.first == ["infer_shard", "merge"]
+    again = planned(copy, edit | {"final.ensemble": "max"})
+    assert [name for name in again.names if name[0] in ("infer", "infer_shard", "merge")] == inferred
 
 
 def test_results_beside_a_fresh_clone_are_up_to_date(lean, tmp_path, planned):
@@ -195,10 +194,10 @@ def test_without_the_file_beside_them_nothing_is_taken_for_granted(copy, planned
 
 
 def test_killed_run_goes_on(copy, planned):
-    """Killed while predictions are made, and after that; what it leaves is used."""
+    """Killed while predictions are made, and while they are read; what it leaves is used."""
     before = results_of(copy)
     (copy / "results/tiny/final/pseudolabels.h5").unlink()
-    for wanted in ("results/tiny/final/.predictions.h5.*.tmp", FINAL):
+    for wanted in ("results/tiny/final/.predictions.h5.*.tmp", "results/tiny/final/.pseudolabels.h5.*.tmp"):
         _kill_when_there(copy, wanted)
     assert (copy / FINAL).exists()
     assert "infer" not in {rule for rule, _ in planned(copy).names}
