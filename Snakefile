@@ -22,4 +22,4 @@ include: "workflow/rules/evaluate.smk"
 rule all:
     default_target: True
     input:
-        of_run(PLAN.files),
+        wanted_of_run(PLAN.files),

@@ -98,6 +98,33 @@ def test_shards_are_shorter_jobs_and_need_room_until_they_are_merged():
     assert parts.disk["shards until they are merged"] == 300 * 30_000
 
 
+KEEP_NONE = {"inference": {"keep_predictions": False}}
+
+
+@pytest.mark.parametrize(
+    ("edit", "images"),
+    [
+        ({}, 400),  # two models of co-training, 200 each; all 300 in the last inference, alone
+        ({"toycity": {"target": 500}}, 500),
+        ({"selftrain": {"early_cycle": 1, "cycles": 2, "candidates": 280}}, 480),  # co-training's model 1 may start
+        ({"selftrain": {"early_cycle": 2, "cycles": 2, "candidates": 280}}, 400),
+        ({"cotrain": {"cycles": 0}, "final": None}, 200),
+        (EDITS["two architectures"] | {"cotrain": {"cycles": 0}, "final": None}, 400),
+    ],
+)
+def test_without_predictions_the_disk_holds_those_that_may_be_there_at_the_same_time(edit, images):
+    disk = costs_of(edit, KEEP_NONE).disk
+    assert "predictions" not in disk and disk["predictions at the same time, at most"] == images * 30_000
+    others = costs_of(edit).disk
+    assert others.pop("predictions") > images * 30_000
+    assert {kind: disk[kind] for kind in others} == others
+
+
+def test_peak_does_not_grow_with_the_cycles():
+    kind = "predictions at the same time, at most"
+    assert costs_of(PAPER, KEEP_NONE).disk[kind] == costs_of(PAPER, KEEP_NONE, {"cotrain": {"cycles": 9}}).disk[kind]
+
+
 # ---- on so many GPUs --------------------------------------------------------------------------------------------
 
 

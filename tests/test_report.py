@@ -302,6 +302,34 @@ def test_without_validation_and_cotraining_there_are_fewer_sections(tmp_path, co
     assert not [name for name in found.scripts if name.startswith("picture")]
 
 
+@pytest.mark.parametrize("kept", [[], ["final"]])
+def test_without_predictions_only_their_layers_are_missing_and_the_page_says_whose(page, tmp_path, cotrain, kept):
+    run = Run(tmp_path)
+    flags = run.flags() | {"predictions": [run.folder / r / "predictions.h5" for r in kept]}
+    assert cotrain("report", SETTINGS, **flags).code == 0
+    found = Page(run.pages)
+    names = ", ".join(name for r, name in ROUNDS.items() if r in TRAINED and r not in kept)
+    assert f"<p>Predictions and confidences for {names} are not shown" in run.pages.read_text(encoding="utf-8")
+    assert found.tables.keys() == page.tables.keys() and found.scripts.keys() == page.scripts.keys()
+    for name in (name for name in page.scripts if name.startswith("picture-")):
+        with_all, layers = (json.loads(one.scripts[name])["layers"] for one in (page, found))
+        gone = {f"{kind} for {ROUNDS[r]}" for kind in ("prediction", "confidence") for r in TRAINED if r not in kept}
+        assert layers == {layer: uri for layer, uri in with_all.items() if layer not in gone}
+
+
+def test_with_all_predictions_nothing_is_said_to_be_missing(made):
+    assert "are not shown" not in made.pages.read_text(encoding="utf-8")
+
+
+def test_predictions_of_a_round_without_pseudolabels_are_refused(tmp_path, refused):
+    run = Run(tmp_path)
+    flags = run.flags() | {
+        "pseudolabels": [run.folder / "final/pseudolabels.h5"],
+        "thresholds": [run.folder / "final/thresholds.csv"],
+    }
+    assert "--predictions: of other rounds than --pseudolabels" in refused("report", SETTINGS, **flags)
+
+
 def test_same_files_make_the_same_bytes(made, tmp_path):
     import subprocess
     import sys

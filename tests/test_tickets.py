@@ -174,6 +174,56 @@ def test_file_that_a_setting_names_counts(tmp_path, monkeypatch):
     assert reasons() == ["mask.png is not as it was read"]
 
 
+@pytest.fixture
+def inferred(tmp_path, monkeypatch):
+    """run/predictions.h5 of an inference and run/labels.h5 made of it; gives the reasons to make either again."""
+    monkeypatch.chdir(tmp_path)
+    settings = {"classes": ["a", "b"], "size": [64, 64]}
+    made = {"infer": "run/predictions.h5", "threshold": "run/labels.h5"}
+    portion = {"round": "final", "portion": 0.5}
+    make("run/model.pt", "train", {}, {})
+    make(made["infer"], "infer", reruns.completed("infer", settings), {"model": ["run/model.pt"]})
+    make(made["threshold"], "threshold", reruns.completed("threshold", portion), {"predictions": [made["infer"]]})
+
+    def reasons(stage: str, **edit) -> list[str]:
+        text = json.dumps((settings if stage == "infer" else portion) | edit)
+        read = ["run/model.pt" if stage == "infer" else made["infer"]]
+        return reasons_to_rerun(Path(made[stage]), stage, wanted(stage, text, {}, read, None))
+
+    assert reasons("infer") == [] == reasons("threshold")
+    return reasons
+
+
+def test_dropped_predictions_are_out_of_date_when_they_would_be_if_they_were_there(inferred):
+    Path("run/predictions.h5").unlink()
+    assert inferred("infer") == [] == inferred("threshold")
+    assert inferred("infer", flip=True) == ["flip: false → true"]
+    assert inferred("threshold", portion=0.25) == ["portion: 0.5 → 0.25"]
+    make("run/model.pt", "train", {}, {}, "other weights")
+    assert inferred("infer") == ["run/model.pt is not as it was read"]
+    assert inferred("threshold") == []  # Snakemake makes it after its input
+
+
+@pytest.mark.parametrize("beside", [None, "", '{"sha256": 1}'])
+def test_labels_of_predictions_of_which_nothing_is_known_are_out_of_date(inferred, beside):
+    Path("run/predictions.h5").unlink()
+    place = sidecar(Path("run/predictions.h5"))
+    place.unlink() if beside is None else place.write_text(beside)
+    assert inferred("infer", flip=True) == [reruns.NEW]
+    assert inferred("threshold") == ["run/predictions.h5 is not as it was read"]
+
+
+def test_labels_of_predictions_that_were_made_otherwise_and_dropped_are_out_of_date(inferred):
+    make("run/predictions.h5", "infer", {}, {}, "other bytes")
+    Path("run/predictions.h5").unlink()
+    assert inferred("threshold") == ["run/predictions.h5 is not as it was read"]
+
+
+def test_a_file_of_another_stage_is_never_dropped(inferred):
+    Path("run/labels.h5").unlink()
+    assert inferred("threshold", portion=0.25) == [reruns.NEW]
+
+
 def test_listing_has_the_names_that_an_index_would_find(tmp_path):
     settings = {"images": "images/{id}.png", "labels": "labels/{id}.png"}
     (tmp_path / "images/city").mkdir(parents=True)
@@ -239,6 +289,19 @@ def times(folder) -> dict[str, float]:
 def test_files_are_dated_after_the_inputs_that_they_were_made_from(chain):
     settle(chain)
     assert times(chain) == {"a": 3, "b": 3, "c": 3}
+
+
+@pytest.mark.parametrize(("stage", "expected"), [("infer", 3), ("draw", 2)])
+def test_a_dropped_file_is_dated_after_its_inputs_for_those_made_of_it(tmp_path, monkeypatch, stage, expected):
+    monkeypatch.chdir(tmp_path)
+    make("run/a", "index", {}, {})
+    make("run/b", stage, {}, {"images": ["run/a"]})
+    make("run/c", "threshold", {}, {"predictions": ["run/b"]})
+    Path("run/b").unlink()
+    for name, at in (("a", 3), ("c", 2)):
+        os.utime(f"run/{name}", (at, at))
+    settle(Path("run"))
+    assert times(tmp_path / "run") == {"a": 3, "c": expected}
 
 
 def test_file_keeps_its_time_when_its_input_was_edited(chain):

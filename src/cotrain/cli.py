@@ -54,6 +54,7 @@ FOLDERS = {("render", "out"), ("predict", "out"), ("train", "tensorboard"), ("sh
 MAYBE_FOLDERS = {
     "root",
     "file",
+    "diff",
     "folder",
     "what",
     "photographs",

@@ -139,6 +139,9 @@ class Inference(Views):
     prior: Annotated[float, Field(gt=0, le=1)] | None = Field(
         None, description="spatial prior: width of its Gaussian, share of the image height; null: off"
     )
+    keep_predictions: bool = Field(
+        True, description="keep each round's predictions.h5; false: remove it once used, and show none in the report"
+    )
     shards: Annotated[int, Field(ge=1, le=1000)] = Field(
         1, description="jobs that share an inference of the whole target"
     )

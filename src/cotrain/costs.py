@@ -253,15 +253,40 @@ class Costs:
 
     @property
     def disk(self) -> dict[str, float]:
-        """Bytes by kind; the last two are there only while jobs run."""
+        """Bytes by kind; restart files and shards, and predictions that are not kept, are there only while jobs run."""
         total: dict[str, float] = defaultdict(float)
         for cost in self.jobs.values():
             for kind, size in cost.disk.items():
                 total[kind] += size
+        if not self.plan.config.inference.keep_predictions:
+            del total["predictions"]
+            total["predictions at the same time, at most"] = self._peak * self.rates.prediction_bytes
         total["restart file of each training under way"] = self.rates.restart_bytes
         if any(job.rule == "merge" for job in self.jobs):
             total["shards until they are merged"] = self.images["target"] * self.rates.prediction_bytes
         return dict(total)
+
+    @property
+    def _peak(self) -> int:
+        """Images with predictions at the same time, at most, if none is kept once it was read by all."""
+        makers = {path: job for job in self.jobs for path in job.makes}
+        before: dict[Job, set[Job]] = {}  # each job and all that must have ended before it
+        readers: dict[Job, list[Job]] = defaultdict(list)  # of the predictions of a round, by the job that makes them
+        for job in self.jobs:  # each after those that it reads from
+            needed = {makers[path] for path in job.reads if path in makers}
+            before[job] = {job}.union(*(before[other] for other in needed))
+            for other in needed:
+                if other.rule in ("infer", "merge"):
+                    readers[other].append(job)
+
+        def beside(a: Job, b: Job) -> bool:
+            return not (before[b].issuperset(readers[a]) or before[a].issuperset(readers[b]))
+
+        def most(rounds: list[Job]) -> int:
+            sets = ((one, [job for job in rounds[n:] if beside(one, job)]) for n, one in enumerate(rounds, start=1))
+            return max((self.candidates(one.name) + most(others) for one, others in sets), default=0)
+
+        return most(list(readers))
 
     def longest_chain(self) -> tuple[float, list[Job]]:
         """Seconds and jobs of the chain that no number of GPUs shortens, each training on all that it may use."""

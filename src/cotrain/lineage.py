@@ -8,7 +8,7 @@ from pathlib import Path
 from cotrain import store
 from cotrain.errors import BadInput
 from cotrain.manifest import manifest
-from cotrain.provenance import digest, entries, kept, listed, made_files, sha256, sidecar
+from cotrain.provenance import digest, dropped, entries, kept, listed, made_files, sha256, sidecar
 from cotrain.reruns import code_changes
 
 OURS = {".h5", ".csv", ".json", ".pt"}  # endings of files that must have their provenance beside them
@@ -17,7 +17,7 @@ OURS = {".h5", ".csv", ".json", ".pt"}  # endings of files that must have their 
 def made_by(path: Path) -> dict:
     """Provenance of a file, by the file beside it, or, where that is missing or of other bytes, by what is inside."""
     found = kept(path)
-    if found and path.exists() and found["sha256"] == sha256(path):
+    if found and (dropped(path) or (path.exists() and found["sha256"] == sha256(path))):
         return found["provenance"]
     if path.suffix == ".pt":
         from cotrain import models
@@ -35,6 +35,8 @@ class Checker:
     def fault(self, role: str, entry: dict, settings: dict) -> str:
         """What is wrong with an input: "gone", "changed since", or nothing."""
         path = Path(entry["path"])
+        if dropped(path):
+            return "" if kept(path)["sha256"] == entry["sha256"] else "changed since"
         if not path.exists():
             return "gone"
         key = (path, json.dumps(settings)) if role == "root" else (path,)
@@ -50,7 +52,7 @@ class Checker:
 def explanation(path: Path) -> Iterator[str]:
     """What made a file, in lines of text: stage, code, settings, and its inputs, each once, with what made them."""
     made = made_by(path)
-    yield f"{path}  {_short(sha256(path))}"
+    yield f"{path}  {_short(kept(path)['sha256'])}  dropped" if dropped(path) else f"{path}  {_short(sha256(path))}"
     accepted = "; later changes of it are accepted" if "accepted" in (kept(path) or {}) else ""
     yield f"made by {made['stage']} of cotrain {made['code']}, {len(made.get('definitions', {}))} definitions{accepted}"
     yield "settings" if made["settings"] else "settings: none"
@@ -65,6 +67,7 @@ def _tree(made: dict, indent: str, seen: set[Path], checker: Checker) -> Iterato
         fault = checker.fault(role, entry, made["settings"])
         words = [f"{indent}{role}: {path}", _short(entry["sha256"])]
         words += ["above"] if path in seen else [_maker(role, found)]
+        words += ["dropped"] if dropped(path) else []
         yield "  ".join([*words, *([fault.upper()] if fault else [])])
         if found and path not in seen:
             seen.add(path)
@@ -167,6 +170,8 @@ def _ours(folder: Path) -> list[Path]:
 
 
 def _own_fault(path: Path, found: dict | None) -> str | None:
+    if dropped(path):
+        return None
     if not path.exists():
         return f"{path}: it is gone; run snakemake"
     if found is None:

@@ -190,7 +190,8 @@ class Plan:
     @property
     def files(self) -> list[str]:
         """Every file of a run. All are asked for, so that a deleted one is made again with what follows from it."""
-        config, labelled = self.config, ["predictions.h5", "pseudolabels.h5", "thresholds.csv"]
+        config, labelled = self.config, ["pseudolabels.h5", "thresholds.csv"]
+        labelled += ["predictions.h5"] if config.inference.keep_predictions else []
         files = [f"data/{name}.csv" for name in (*self.domains, *(["color"] if config.align_colors else []))]
         files += ["data/source_statistics.h5"] if config.training.class_balance else self.prior("")
         files += self.prior_picture
@@ -554,13 +555,17 @@ class Plan:
         }
 
     def reported(self, _: str = "") -> dict[str, list[str]]:
-        """Inputs of `report`; scores and what goes with them only where there is a validation set."""
+        """Inputs of `report`; scores and what goes with them only where there is a validation set.
+
+        Predictions only if they are kept: asked for here, all of them would stay until the end.
+        """
         cycles = [r for r in self.measured if r != FINAL]
         scored = self.evaluated if self.config.data.validation else {}
+        kept = self.config.inference.keep_predictions
         return {
             "thresholds": [f"{round}/thresholds.csv" for round in self.measured],
             "pseudolabels": [f"{round}/pseudolabels.h5" for round in self.measured],
-            "predictions": [f"{round}/predictions.h5" for round in self.measured],
+            "predictions": [f"{round}/predictions.h5" for round in self.measured if kept],
             "selected": [f"{round}/selected.csv" for round in cycles],
             "target": ["data/target_labelled.csv" if self.config.data.target.truth else "data/target.csv"],
             "summary": ["summary.csv"] if scored else [],

@@ -17,6 +17,7 @@ from cotrain.errors import BadInput
 from cotrain.manifest import manifest
 
 LISTS_IMAGES = ("index", "draw")  # stages whose tables name images that are read by whoever reads the table
+DROPPED = ("infer",)  # stages whose files may be removed once used, and are not missed
 BINARY = (".h5", ".pt")  # nobody edits these by hand, as tables may be
 END = ".provenance.json"
 
@@ -136,6 +137,11 @@ def kept(path: Path) -> dict[str, Any] | None:
     return found if whole else None
 
 
+def dropped(path: Path) -> bool:
+    """Whether a file was removed after use: the one beside it stays, so that it is known what it was and made of."""
+    return not path.exists() and (found := kept(path)) is not None and found["provenance"]["stage"] in DROPPED
+
+
 def made_files(folder: Path) -> list[Path]:
     """All files below a folder, hidden folders too, that have their provenance beside them."""
     return sorted(p.with_name(p.name[1 : -len(END)]) for p in folder.rglob(f".*{END}"))
@@ -149,6 +155,8 @@ def entries(made_by: dict) -> Iterator[tuple[str, dict[str, str]]]:
 
 
 def unchanged(role: str, entry: dict, settings: dict) -> bool:
-    """Whether an input is still as it was read; false if it is gone."""
+    """Whether an input is still as it was read; false if it is gone, unless it was dropped as it was read."""
     path = Path(entry["path"])
+    if dropped(path):
+        return entry["sha256"] == kept(path)["sha256"]
     return path.exists() and entry.get("listed") == listed(path) and entry["sha256"] == digest(role, path, settings)

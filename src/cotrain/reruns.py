@@ -17,7 +17,7 @@ from typing import NamedTuple
 
 from cotrain.errors import BadInput
 from cotrain.manifest import manifest
-from cotrain.provenance import entries, kept, listing, made_files, named_files, sha256, sidecar, unchanged
+from cotrain.provenance import dropped, entries, kept, listing, made_files, named_files, sha256, sidecar, unchanged
 from cotrain.settings import completed
 
 PAST = 1_000_000_000  # seconds since 1970
@@ -152,7 +152,7 @@ def _edited(made: dict, keys: dict) -> list[str]:
 
 def reasons_to_rerun(output: Path, stage: str, wanted: Wanted) -> list[str]:
     """In words, how the making of `output` differs from what is wanted; empty if it does not."""
-    if not output.exists():
+    if not output.exists() and not dropped(output):
         return [NEW]
     found = kept(output)
     if found is None:
@@ -202,32 +202,45 @@ def _other_paths(made: dict, wanted: Wanted) -> list[str]:
 def _other_contents(made: dict, wanted: Wanted) -> list[str]:
     """Inputs that were made again, or replaced, after they were read.
 
-    What the input's own provenance says is believed; only where that differs is the file itself read.
+    What the input's own provenance says is believed; only where that differs is the file itself read. Of dropped
+    predictions it is all there is: without it they may have been others.
     """
     changed = []
     for role, entry in entries(made):
         path = entry["path"]
         if path in wanted.others:
             changed += [path] * (entry["sha256"] != wanted.others[path])
-        elif (found := kept(Path(path))) and path in wanted.inputs:
-            same = found["sha256"] == entry["sha256"] and "listed" not in entry
-            changed += [path] * (not same and Path(path).exists() and not unchanged(role, entry, made["settings"]))
+        elif path in wanted.inputs:
+            found = kept(Path(path))
+            same = found is not None and found["sha256"] == entry["sha256"]
+            if not Path(path).exists():  # all but predictions are asked for, so Snakemake makes them and what follows
+                changed += [path] * (role == "predictions" and not same)
+            elif found and not (same and "listed" not in entry):
+                changed += [path] * (not unchanged(role, entry, made["settings"]))
     return [f"{path} is not as it was read" for path in changed]
 
 
 def settle(folder: Path) -> None:
-    """Date each file of a run after its inputs, where those still have the content that it was made from."""
-    made = {path: found["provenance"] for path in made_files(folder) if path.exists() and (found := kept(path))}
+    """Date each file of a run after its inputs, where those still have the content that it was made from.
+
+    A dropped file counts as made when the newest of its inputs was.
+    """
+    there = (path for path in made_files(folder) if path.exists() or dropped(path))
+    made = {path: found["provenance"] for path in there if (found := kept(path))}
     read = {path: {Path(entry["path"]) for _, entry in entries(by)} - {path} for path, by in made.items()}
     try:
         order = [path for path in TopologicalSorter(read).static_order() if path in made]
     except CycleError:  # made by hand from each other; their times stay
         return
+    times: dict[Path, int] = {}  # of dropped files
     for path in order:
         inputs = [(role, entry) for role, entry in entries(made[path]) if kept(Path(entry["path"]))]
-        newest = max((_time(Path(entry["path"])) for _, entry in inputs), default=0)
+        newest = max((times.get(Path(entry["path"])) or _time(Path(entry["path"])) for _, entry in inputs), default=0)
         if newest > _time(path) and all(unchanged(role, entry, made[path]["settings"]) for role, entry in inputs):
-            os.utime(path, ns=(newest, newest))
+            if path.exists():
+                os.utime(path, ns=(newest, newest))
+            else:
+                times[path] = newest
 
 
 def _time(path: Path) -> int:

@@ -34,7 +34,7 @@ rule infer:
             )
         ),
     output:
-        f"{RUN}/{{round}}/predictions.h5",
+        predictions(f"{RUN}/{{round}}/predictions.h5"),
     log:
         f"{RUN}/logs/{{round}}/infer.log",
     wildcard_constraints:
@@ -96,7 +96,7 @@ rule merge:
         shards=gather.shards(f"{RUN}/.shards/{{{{round}}}}/{{scatteritem}}/predictions.h5"),
         provenances=gather.shards(str(sidecar(Path(f"{RUN}/.shards/{{{{round}}}}/{{scatteritem}}/predictions.h5")))),
     output:
-        f"{RUN}/{{round}}/predictions.h5",
+        predictions(f"{RUN}/{{round}}/predictions.h5"),
     log:
         f"{RUN}/logs/{{round}}/merge.log",
     wildcard_constraints:

@@ -1,5 +1,6 @@
 """Puts all that a run found into one page for a browser: report.html, which needs no other file and no network."""
 
+from contextlib import ExitStack
 from pathlib import Path
 from typing import NamedTuple
 
@@ -24,10 +25,10 @@ def run(
     settings: Report,
     thresholds: list[Path],
     pseudolabels: list[Path],
-    predictions: list[Path],
     target: Path,
     out: Path,
     made_by: dict,
+    predictions: list[Path] | None = None,
     selected: list[Path] | None = None,
     summary: Path | None = None,
     metrics_files: list[Path] | None = None,
@@ -38,6 +39,7 @@ def run(
 ) -> None:
     """Each file belongs to the round that its path, or its folder's, ends with.
 
+    Of rounds without `--predictions` the page shows the pseudo-labels alone, and says so.
     `--evaluated` are the pictures of the evaluations, and `--images` the images that these are of; `--target` is the
     table of target images, of which the truth is shown if `labels` is given. `--logs` is the folder of the run's logs,
     from which it is read how long each job took; they do not count as inputs.
@@ -46,9 +48,10 @@ def run(
     labelled = {r: _labelled(path, classes) for r, path in _by_round(pseudolabels, names).items()}
     tables = {r: store.read_table(path, "thresholds") for r, path in _by_round(thresholds, names).items()}
     maps = _by_round(predictions, names)
-    for flag, found in (("thresholds", tables), ("predictions", maps)):
-        if found.keys() != labelled.keys():
-            raise BadInput(f"--{flag}: of other rounds than --pseudolabels; give one of each round")
+    if tables.keys() != labelled.keys():
+        raise BadInput("--thresholds: of other rounds than --pseudolabels; give one of each round")
+    if maps.keys() - labelled.keys():
+        raise BadInput("--predictions: of other rounds than --pseudolabels; give those of the same rounds")
     for r, path in _by_round(thresholds, names).items():
         _check_classes(path, tuple(tables[r]["name"]), classes)
     scores = {}
@@ -80,6 +83,7 @@ def run(
         colors=[(name, findings.css(color)) for name, color in settings.colors],
         confusions={names[r]: score["confusion"] for r, score in scores.items() if score["confusion"]},
         pictures={kind: some for kind, some in pictures.items() if some},
+        dropped=[names[r] for r in labelled if r not in maps],
         ids=[[one.image_id for one in some] for some in pictures.values() if some],
         library=charts.library(),
     )
@@ -163,7 +167,7 @@ def _target(
     target: Path,
     settings: Report,
 ) -> list[Pictures]:
-    """Photograph, truth if it may be read, and prediction, pseudo-label and confidence of each round that had it."""
+    """Photograph, truth if it may be read, and of each round that had it pseudo-label and, if kept, the prediction."""
     names, colors = dict(settings.rounds), [color for _, color in settings.colors]
     ids = spread({r: found.ids for r, found in labelled.items()}, settings.images)
     rows = datasets.by_id(store.read_table(target, "index"), ids, target)
@@ -179,18 +183,19 @@ def _target(
         albums_.append(Pictures(row.image_id, size, layers))
     for r, path in pseudolabels.items():
         place = {image_id: n for n, image_id in enumerate(labelled[r].ids)}
-        with (
-            store.open_hdf5(path, "pseudolabels") as labels,
-            store.open_hdf5(predictions[r], "predictions") as predicted,
-        ):
-            if store.image_ids(predicted) != labelled[r].ids:
+        with ExitStack() as files:
+            labels, predicted = files.enter_context(store.open_hdf5(path, "pseudolabels")), None
+            if r in predictions:
+                predicted = files.enter_context(store.open_hdf5(predictions[r], "predictions"))
+            if predicted is not None and store.image_ids(predicted) != labelled[r].ids:
                 raise BadInput(f"{predictions[r]}: other images than {path}; give files of one run")
             for album in progress(albums_, f"report {r}", "image"):
                 if (n := place.get(album.image_id)) is None:
                     continue
-                maps = {"prediction": predicted["label"][n, 0], "pseudo-label": labels["label"][n]}
-                for kind, label in maps.items():
+                maps = {} if predicted is None else {"prediction": predicted["label"][n, 0]}
+                for kind, label in (maps | {"pseudo-label": labels["label"][n]}).items():
                     album.layers[f"{kind} for {names[r]}"] = albums.class_map(label, colors, album.size)
-                confidence = predicted["confidence"][n, 0]
-                album.layers[f"confidence for {names[r]}"] = albums.confidence_map(confidence, album.size)
+                if predicted is not None:
+                    confidence = predicted["confidence"][n, 0]
+                    album.layers[f"confidence for {names[r]}"] = albums.confidence_map(confidence, album.size)
     return albums_
