@@ -46,9 +46,9 @@ class Place:
     def results(self) -> Path:
         return self.folder / "results"
 
-    def start(self) -> subprocess.Popen:
+    def start(self, cores: int = 2) -> subprocess.Popen:
         """Plain `snakemake`."""
-        command = ["snakemake", "--snakefile", str(PROJECT / "Snakefile"), "--cores", "2", "--configfile"]
+        command = ["snakemake", "--snakefile", str(PROJECT / "Snakefile"), "--cores", str(cores), "--configfile"]
         environment = os.environ | {"PATH": f"{self.programs}:{os.environ['PATH']}"}
         with self.said.open("w") as log:
             overlay = str(PROJECT / "tests" / "faults.yaml")
@@ -61,8 +61,8 @@ class Place:
                 stderr=log,
             )
 
-    def run(self) -> int:
-        return self.start().wait(PATIENCE)
+    def run(self, cores: int = 2) -> int:
+        return self.start(cores).wait(PATIENCE)
 
     def processes(self, *names: str) -> dict[int, str]:
         """Those of this moment that are named so, by id: `snakemake`, `cotrain`."""
@@ -240,12 +240,17 @@ class Campaign:
     def __init__(self, folder: Path, seed: int, programs: Path, server: int):
         self.folder, self.seed, self.programs, self.server = folder, seed, programs, server
         self.resumed = 0
-        finished = self.place(folder / "finished", 0)
-        finished.folder.mkdir()
-        shutil.copy(PROJECT / "config.yaml", finished.folder)
-        if finished.run() != 0:
-            raise AssertionError(f"the undisturbed run failed:\n{finished.said.read_text()[-1500:]}")
-        self.finished, self.expected = finished.folder, contents(finished.results)
+        self.finished = self.undisturbed("finished")
+        self.expected = contents(self.finished / "results")
+
+    def undisturbed(self, name: str, cores: int = 2) -> Path:
+        """The folder of a whole run, with so many stages at the same time."""
+        place = self.place(self.folder / name, 0)
+        place.folder.mkdir()
+        shutil.copy(PROJECT / "config.yaml", place.folder)
+        if place.run(cores) != 0:
+            raise AssertionError(f"the undisturbed run failed:\n{place.said.read_text()[-1500:]}")
+        return place.folder
 
     def place(self, folder: Path, trial: int) -> Place:
         return Place(folder, self.programs, self.server, random.Random(f"{self.seed} {trial}"))

@@ -20,6 +20,10 @@ from datetime import datetime
 from pathlib import Path
 from typing import NamedTuple
 
+import yaml
+
+from cotrain.findings import TIME
+
 PROGRAMS = ("munged", "slurmctld", "slurmd", "sbatch", "srun", "squeue", "scontrol", "scancel", "sinfo")
 # Snakemake's job steps drop SLURM_CONF from their environment, so that all programs must find the file by themselves.
 CONFIG = Path("/etc/slurm/slurm.conf")
@@ -109,15 +113,20 @@ class Slurm:
     def look(self) -> list[Job]:
         """All jobs, after asking those that run what memory they have come to."""
         jobs = self.jobs()
-        if running := [job.id for job in jobs if job.state == "RUNNING"]:
-            form = ["--allsteps", "--noheader", "--parsable2", "--noconvert", "--format=JobID,MaxRSS"]
-            command = ["sstat", *form, f"--jobs={','.join(running)}"]
-            result = subprocess.run(command, capture_output=True, text=True, check=False)  # fails if one has just ended
-            for line in result.stdout.splitlines():
-                step, _, size = line.partition("|")
-                steps = self.peaks.setdefault(step.partition(".")[0], {})
-                steps[step] = max(steps.get(step, 0.0), float(size or 0) / 2**20)
+        form = ["--allsteps", "--noheader", "--parsable2", "--noconvert", "--format=JobID,MaxRSS"]
+        for job in jobs:
+            if job.state == "RUNNING":
+                command = ["sstat", *form, f"--jobs={job.id}"]
+                result = subprocess.run(command, capture_output=True, text=True, check=False)  # fails if it just ended
+                for line in result.stdout.splitlines():
+                    step, _, size = line.partition("|")
+                    steps = self.peaks.setdefault(job.id, {})
+                    steps[step] = max(steps.get(step, 0.0), float(size or 0) / 2**20)
         return jobs
+
+    def snakemake(self) -> float:
+        """MiB that the two Snakemakes of a job had at most: twice the one that is alone in its step, `batch`."""
+        return 2 * max(size for steps in self.peaks.values() for step, size in steps.items() if step.endswith(".batch"))
 
     def call(self, *command: str) -> str:
         return subprocess.run(command, check=True, capture_output=True, text=True, timeout=PATIENCE).stdout
@@ -243,6 +252,43 @@ def table(jobs: list[Job]) -> str:
             f"{ratio(most, first[most.comment]):.2f}",
         ]
         lines.append(f"| {' | '.join(map(str, cells))} |")
+    return "\n".join(lines)
+
+
+class Stage(NamedTuple):
+    """The memory of a stage, MiB."""
+
+    name: str
+    peak: int  # at most, of all its jobs, by their last words
+    asked: int  # for each of its jobs
+
+    def ratio(self, snakemake: float) -> float:
+        """Of the memory asked for to what stage and Snakemake have."""
+        return self.asked / (self.peak + snakemake)
+
+
+def stages(results: Path, profile: Path) -> list[Stage]:
+    """Those whose logs are below `results`, with what `profile` asks for, the greatest first."""
+    peaks = {}
+    for log in results.rglob("*.log"):
+        for name, _, peak in TIME.findall(log.read_text()):
+            peaks[name] = max(peaks.get(name, 0), int(peak))
+    given = yaml.safe_load(profile.read_text())
+    [default] = [text.partition("=")[2] for text in given["default-resources"] if text.startswith("mem_mb=")]
+    asked = {rule: resources["mem_mb"] for rule, resources in given["set-resources"].items()}
+    asked["train"] = asked["train_source"]
+    numbers = {name: int(asked.get(name, default).removeprefix("attempt * ")) for name in peaks}
+    return sorted((Stage(name, peaks[name], numbers[name]) for name in peaks), key=lambda stage: -stage.peak)
+
+
+def stage_table(some: list[Stage], snakemake: float) -> str:
+    """In Markdown."""
+    lines = ["| stage | MiB at most | and Snakemake | asked for, MiB | ratio |", "|---|--:|--:|--:|--:|"]
+    for stage in some:
+        with_snakemake = f"{stage.peak + snakemake:.0f}"
+        lines.append(
+            f"| `{stage.name}` | {stage.peak} | {with_snakemake} | {stage.asked} | {stage.ratio(snakemake):.2f} |"
+        )
     return "\n".join(lines)
 
 

@@ -16,6 +16,7 @@ from workflow_runs import PROJECT, SNAKEFILE, snakemake
 
 pytestmark = pytest.mark.skipif(slurm.missing() is not None, reason=str(slurm.missing()))
 PATIENCE = 3600  # seconds for the workflow
+PROFILE = PROJECT / "profiles" / "slurm"
 OVERLAY = PROJECT / "tests" / "faults.yaml"  # which writes a restart file after every step
 
 
@@ -25,7 +26,7 @@ class Workflow:
     def __init__(self, cluster: slurm.Slurm, folder: Path):
         self.cluster, self.folder = cluster, folder
         shutil.copy(PROJECT / "config.yaml", folder)
-        command = [sys.executable, "-m", "snakemake", *SNAKEFILE, "--workflow-profile", PROJECT / "profiles" / "slurm"]
+        command = [sys.executable, "-m", "snakemake", *SNAKEFILE, "--workflow-profile", PROFILE]
         # This SLURM accounts for nothing, and its jobs take seconds.
         command += ["--slurm-status-command", "squeue", "--slurm-init-seconds-before-status-checks", "2"]
         command += ["--seconds-between-status-checks", "1", "--configfile", OVERLAY]
@@ -80,6 +81,7 @@ def disturbed(cluster, tmp_path_factory) -> tuple[Path, list[slurm.Job]]:
         workflow.process.kill()
         workflow.process.wait()
     print(f"\n{slurm.table(jobs)}")
+    print(f"\n{slurm.stage_table(slurm.stages(folder / 'results', PROFILE / 'config.yaml'), cluster.snakemake())}")
     return folder / "results", jobs
 
 
@@ -132,8 +134,15 @@ def test_jobs_with_a_network_get_a_gpu_and_small_stages_are_one_job(disturbed):
     assert all(job.gpus == 0 and job.cpus <= 2 for job in jobs if job.kind in slurm.GROUPS)
 
 
+def test_stages_ask_for_about_the_memory_that_they_need(disturbed, cluster):
+    stages = slurm.stages(disturbed[0], PROFILE / "config.yaml")
+    assert {"render", "statistics", "train", "infer", "threshold", "plot", "report"} <= {stage.name for stage in stages}
+    for stage in stages:
+        assert 1 < stage.ratio(cluster.snakemake()) < 2, stage
+
+
 def test_jobs_ask_for_about_the_memory_that_they_need(disturbed):
-    """Not less: this SLURM kills those that exceed it. A group asks for two stages, which may miss each other."""
+    """As SLURM saw it; it kills those that exceed it. A group asks for two stages, which may miss each other."""
     first = {job.comment: job.memory for job in reversed(disturbed[1])}
     for kind in {job.kind for job in disturbed[1]}:
         done = [job for job in disturbed[1] if job.kind == kind and job.state == "COMPLETED"]

@@ -1,4 +1,5 @@
 import fcntl
+import os
 import sys
 from pathlib import Path
 
@@ -28,6 +29,8 @@ try:
     BASE = str(Path(CONFIG.results, CONFIG.share_with or CONFIG.run))  # has the data and the source models
     GPUS = PLAN.gpus()
     TRAINING_CORES = PLAN.training_cores(workflow.resource_settings.cores)
+    if not workflow.is_main_process:  # a job may see GPUs that the login node lacks; it has the cores it was given
+        TRAINING_CORES = int(os.environ.get("SLURM_CPUS_PER_TASK", TRAINING_CORES))
     RERUNS = Reruns(Path(RUN), active=workflow.is_main_process, base=None if BASE == RUN else Path(BASE))
 except BadInput as error:
     bad_input(error)
