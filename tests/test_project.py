@@ -1,5 +1,7 @@
 """The project's files agree with each other."""
 
+import re
+
 import yaml
 from conftest import PROJECT
 from reruns_table import leaves
@@ -38,3 +40,11 @@ def test_every_line_of_config_yaml_with_a_value_is_explained_once():
         if ": " in line.split("#")[0]:
             seen.setdefault(key, "#" in line)
     assert [key for key, explained in seen.items() if not explained and key not in ("policy",)] == []
+
+
+def test_slurm_profile_gives_a_gpu_to_every_rule_with_a_network():
+    text = "\n".join(path.read_text() for path in (PROJECT / "workflow/rules").glob("*.smk"))
+    rules = dict(re.findall(r"^rule (\w+):\n((?:    .*\n|\n)+)", text, re.MULTILINE))
+    given = yaml.safe_load((PROJECT / "profiles/slurm/config.yaml").read_text())["set-resources"]
+    assert given.keys() == {name for name, body in rules.items() if "gpu=" in body}
+    assert all(resources["gpu"] == 1 for resources in given.values())
