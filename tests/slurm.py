@@ -11,6 +11,7 @@ import shutil
 import signal
 import socket
 import stat
+import statistics
 import subprocess
 import sys
 import tempfile
@@ -125,8 +126,12 @@ class Slurm:
         return jobs
 
     def snakemake(self) -> float:
-        """MiB that the two Snakemakes of a job had at most: twice the one that is alone in its step, `batch`."""
-        return 2 * max(size for steps in self.peaks.values() for step, size in steps.items() if step.endswith(".batch"))
+        """MiB that the two Snakemakes of a job have: twice the one that is alone in its step, `batch`.
+
+        The median of the jobs, for a process counts twice in the moment in which it starts another.
+        """
+        steps = [step for steps in self.peaks.values() for step in steps.items()]
+        return 2 * statistics.median(size for name, size in steps if name.endswith(".batch"))
 
     def call(self, *command: str) -> str:
         return subprocess.run(command, check=True, capture_output=True, text=True, timeout=PATIENCE).stdout
