@@ -282,7 +282,7 @@ def stages(results: Path, profile: Path) -> list[Stage]:
     [default] = [text.partition("=")[2] for text in given["default-resources"] if text.startswith("mem_mb=")]
     asked = {rule: resources["mem_mb"] for rule, resources in given["set-resources"].items()}
     asked["train"] = asked["train_source"]
-    numbers = {name: int(asked.get(name, default).removeprefix("attempt * ")) for name in peaks}
+    numbers = {name: eval(asked.get(name, default), {"attempt": 1, "threads": 1}) for name in peaks}
     return sorted((Stage(name, peaks[name], numbers[name]) for name in peaks), key=lambda stage: -stage.peak)
 
 
