@@ -22,4 +22,4 @@ include: "workflow/rules/evaluate.smk"
 rule all:
     default_target: True
     input:
-        wanted_of_run(PLAN.files),
+        of_run(PLAN.files),

@@ -128,6 +128,15 @@ def results(run) -> Path:
 
 
 @pytest.fixture(scope="session")
+def campaign(tmp_path_factory):
+    """A finished run of tests/faults.yaml, as `expected`, and trials of faults against it."""
+    import faults
+
+    with faults.campaign(tmp_path_factory.mktemp("some faults"), seed=0) as ready:
+        yield ready
+
+
+@pytest.fixture(scope="session")
 def dry_run() -> Iterator[DryRuns]:
     runs = DryRuns()
     yield runs

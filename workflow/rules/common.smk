@@ -8,7 +8,7 @@ from snakemake.io import apply_wildcards
 from cotrain.config import read_plain
 from cotrain.errors import BadInput
 from cotrain.plan import ROUND, SHARD, Plan, round_of
-from cotrain.provenance import dropped, sidecar
+from cotrain.provenance import sidecar
 from cotrain.reruns import Reruns, wanted
 
 
@@ -53,11 +53,6 @@ def of_run(paths):
     if isinstance(paths, str):
         return f"{BASE if PLAN.shared(paths) else RUN}/{paths}"
     return [of_run(path) for path in paths]
-
-
-def wanted_of_run(paths):
-    """`paths` below the run's folder but for dropped predictions: none is made again only because it is not there."""
-    return [path for path in of_run(paths) if not dropped(Path(path))]
 
 
 def predictions(path):

@@ -136,7 +136,7 @@ rule plot:
 
 rule report:
     input:
-        unpack(job("report", f"{RUN}/report.html", "", **{n: wanted_of_run(p) for n, p in PLAN.reported().items()})),
+        unpack(job("report", f"{RUN}/report.html", "", **of_run(PLAN.reported()))),
     output:
         f"{RUN}/report.html",
     log:
