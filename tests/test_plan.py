@@ -82,8 +82,8 @@ def test_names_in_tables_are_distinct(paper):
     ("gpus", "training", "cores", "expected"),
     [
         (0, {"threads": 1}, 8, 1),
-        (0, {"threads": 2}, 8, 2 + 1),
-        (0, {"threads": 2, "workers": 0}, 8, 2),
+        (0, {"threads": 2}, 8, 2),
+        (0, {"threads": 2, "workers": 1}, 8, 2 + 1),
         (0, {"threads": 2, "gpus": 2, "workers": 3}, 2, 2 * (2 + 3)),
         (1, {"threads": 1}, 16, 1 + 4),
         (1, {"threads": 1}, None, 1 + 4),  # on a cluster

@@ -108,7 +108,7 @@ class Plan:
     def training_cores(self, cores: int | None = None) -> int:
         """Processor cores that a training asks for, so that of a machine's `cores` each of its GPUs has its share."""
         training = self.config.training
-        wanted = training.threads + workers_of(training.workers, training.threads, self.gpus() > 0)
+        wanted = training.threads + workers_of(training.workers, self.gpus() > 0)
         if cores and gpus():  # or GPUs would wait for cores that do little
             wanted = min(wanted, max(training.threads, cores // len(gpus())))
         return training.gpus * wanted

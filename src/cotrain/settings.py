@@ -78,8 +78,8 @@ Workers = Annotated[
     Field(
         ge=0,
         le=64,
-        description="processes per training process that make its mini-batches ahead; null: 4 for a GPU, 1 beside "
-        "several threads, else none, and the training makes them itself",
+        description="processes per training process that make its mini-batches ahead; null: 4 for a GPU, else "
+        "none, and the training makes them itself",
     ),
 ]
 Gpus = Annotated[
@@ -360,9 +360,9 @@ class Color(Strict):
     seed: Seed = 0
 
 
-def workers_of(workers: int | None, threads: int, gpu: bool) -> int:
-    """How many processes make mini-batches where `workers` are wanted."""
-    return workers if workers is not None else 4 if gpu else int(threads > 1)
+def workers_of(workers: int | None, gpu: bool) -> int:
+    """How many processes make mini-batches where `workers` are wanted; beside steps on a CPU they are in the way."""
+    return workers if workers is not None else 4 * gpu
 
 
 class Train(Strict):

@@ -69,7 +69,7 @@ def _train(
     optimizer = training.make_optimizer(model, settings.optimizer, settings.course.learning_rate)
     scheduler = training.SCHEDULES[settings.course.schedule](optimizer, steps)
     table = _thresholds(thresholds, classes)
-    workers = workers_of(settings.workers, settings.threads, device.type == "cuda")
+    workers = workers_of(settings.workers, device.type == "cuda")
     if settings.workers is None:
         workers = min(workers, len(os.sched_getaffinity(0)) - 1)
     cache = settings.cache_mb // 2 // team.count // max(1, workers)
