@@ -203,11 +203,7 @@ def main() -> None:
     parser.add_argument("images", nargs="*", type=int, default=[125, 250, 500, 1000])
     parser.add_argument("--size", type=int, nargs=2, default=(1024, 2048), metavar=("HEIGHT", "WIDTH"))
     parser.add_argument("--turns", type=int, default=3)
-    parser.add_argument("--straightforward", type=Path, nargs=2, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
-    if arguments.straightforward:
-        straightforward(*arguments.straightforward)
-        return
     keep_freed()  # as the command does
     rows, size = [], tuple(arguments.size)
     for images in arguments.images:

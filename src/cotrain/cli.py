@@ -16,7 +16,7 @@ from cotrain import __version__
 from cotrain.errors import BadInput
 from cotrain.leases import lease
 from cotrain.memory import keep_freed
-from cotrain.progress import quietly
+from cotrain.progress import last_line, quietly
 from cotrain.settings import Strict, parse_json
 
 STAGES = {
@@ -49,17 +49,10 @@ STAGES = {
     "accept": "let a run count as made by the code of now",
 }
 OUTPUTS = {"out", "png", "table", "text", "picture", "pictures", "markdown", "html"}
-KEPT = {"restart", "sheet", "tensorboard"}  # written as well, and of use after a fault
+KEPT = {"restart", "sheet", "tensorboard"}  # written as well, and of use after a fault, such as a loss that diverges
 FOLDERS = {("render", "out"), ("predict", "out"), ("train", "tensorboard"), ("show", "png")}  # outputs that are folders
-MAYBE_FOLDERS = {
-    "root",
-    "file",
-    "diff",
-    "folder",
-    "what",
-    "photographs",
-    "runs",
-}  # the stage itself says what is wrong with them
+# The stage itself says what is wrong with these.
+MAYBE_FOLDERS = {"root", "file", "diff", "folder", "what", "photographs", "runs"}
 POSITIONAL = {
     ("check", "what"),
     ("predict", "photographs"),
@@ -93,15 +86,13 @@ def main(arguments: list[str] | None = None) -> int:
         given = vars(parser.parse_args(arguments))
         silent = given.pop("quiet")
         values = _values(given.pop("stage"), run, given)
-        results = OUTPUTS - {"restart"}  # the last good state outlives a training that diverges
-        new = [path for name, paths in _paths(values).items() if name in results for path in paths]
+        new = [path for name, paths in _paths(values).items() if name in OUTPUTS for path in paths]
         with quietly() if silent else contextlib.nullcontext(), _all_or_none(new), _gpus_for(values.get("settings")):
             keep_freed()
             run(**values)
         if "made_by" in values and not silent:
             peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-            seconds = time.monotonic() - start
-            print(f"{name}: {seconds:.1f} s, at most {peak:.0f} MiB of memory", file=sys.stderr)
+            print(last_line(name, time.monotonic() - start, peak), file=sys.stderr)
     except BadInput as error:
         print("\n".join(f"error: {line}" for line in str(error).splitlines()), file=sys.stderr)
         return 2

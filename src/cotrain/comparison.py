@@ -1,7 +1,6 @@
 """Finished runs side by side: their scores, what they took and what differs in their configs; seeds as one row."""
 
 import json
-import re
 from pathlib import Path
 from typing import NamedTuple
 
@@ -10,13 +9,13 @@ import pandas as pd
 
 from cotrain import store
 from cotrain.errors import BadInput
+from cotrain.progress import times
 from cotrain.reruns import WITHOUT_EFFECT, config_of
 from cotrain.settings import SUMMARY
 
 UPPER_BOUND = "upper_bound"
 PLACES = {"run", "results", "data.root"}  # keys that say where, and not what
 NETWORK = ("train", "infer", "evaluate")  # stages that take a GPU where there is one
-_TOOK = re.compile(r"^([a-z]+): (\d+\.\d) s, at most", re.MULTILINE)
 
 
 class Run(NamedTuple):
@@ -36,16 +35,13 @@ def read(folder: Path, round: str = "") -> Run:
     path = folder / "summary.csv"
     if not path.is_file():
         raise BadInput(f"{folder}: it has no summary.csv; give the folder of a finished run with a validation set")
-    table = store.read_csv(path, ["round", "name"])
-    if missing := [name for name in SUMMARY if name not in table]:
-        raise BadInput(f"{path}: column {missing[0]} is missing; make it again")
-    known = [name for name in table["round"] if name != UPPER_BOUND]
+    table = store.read_summary(path)
+    known = [name for name in table.index if name != UPPER_BOUND]
     chosen = round or (known[-1] if known else "none")
-    rows = table[table["round"] == chosen]
-    if len(rows) != 1:
-        raise BadInput(f"{path}: {len(rows)} rows of the round {chosen}; there are: {', '.join(table['round'])}")
+    if chosen not in table.index:
+        raise BadInput(f"{path}: no row of the round {chosen}; there are: {', '.join(table.index)}")
     try:
-        values = rows.iloc[0].drop(["round", "name"]).astype(float).to_dict()
+        values = table.loc[chosen].drop("name").astype(float).to_dict()
     except ValueError:
         raise BadInput(f"{path}: the row of {chosen} holds what is no number; make it again") from None
     scores = {name: values.pop(name) for name in SUMMARY[2:]}
@@ -55,16 +51,12 @@ def read(folder: Path, round: str = "") -> Run:
 
 def _hours(folder: Path) -> tuple[float | None, float | None]:
     """Of all jobs, and of those with a network, by the last line of their logs; None if one does not say."""
-    seconds = {"": 0.0, "network": 0.0}
-    logs = sorted((folder / "logs").rglob("*.log"))
-    for path in logs:
-        found = _TOOK.findall(path.read_text(encoding="utf-8", errors="replace"))
-        if not found:
-            return None, None
-        stage, took = found[-1]
-        seconds[""] += float(took)
-        seconds["network"] += float(took) * (stage in NETWORK)
-    return (seconds[""] / 3600, seconds["network"] / 3600) if logs else (None, None)
+    logs = folder / "logs"
+    found = times(logs)
+    if not found or len(found) < len(list(logs.rglob("*.log"))):
+        return None, None
+    network = [seconds for stage, seconds, _ in found.values() if stage in NETWORK]
+    return sum(seconds for _, seconds, _ in found.values()) / 3600, sum(network) / 3600
 
 
 def table(runs: list[Run]) -> pd.DataFrame:

@@ -1,7 +1,6 @@
 """What a run found, as the report tells it: sections of charts and tables, made of what the other stages wrote."""
 
 import json
-import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
@@ -10,11 +9,11 @@ import numpy as np
 import pandas as pd
 
 from cotrain import charts
+from cotrain.progress import times
 from cotrain.provenance import entries, kept
 from cotrain.settings import Report
 
 BINS = 20  # of image confidences
-TIME = re.compile(r"^(\w+): (\d+\.\d) s, at most (\d+) MiB of memory$", re.MULTILINE)  # last words of a stage
 NUMBERS = "miou", "gap_closed", "coverage", "accuracy"
 
 
@@ -235,16 +234,6 @@ def exchange(
             Table("Images sent for each class", ["Class", *counts], lines),
         ],
     )
-
-
-def times(logs: Path) -> dict[str, tuple[str, float, int]]:
-    """Log without its ending → stage, seconds, MiB of memory, of the jobs that said so at their end."""
-    found = {}
-    for path in sorted(logs.rglob("*.log")):
-        if said := TIME.findall(path.read_text(encoding="utf-8", errors="replace")):
-            stage, seconds, memory = said[-1]
-            found[path.relative_to(logs).with_suffix("").as_posix()] = (stage, float(seconds), int(memory))
-    return found
 
 
 def time(logs: Path | None) -> Iterator[Section]:

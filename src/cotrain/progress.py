@@ -1,13 +1,16 @@
-"""Progress of long loops: a bar in a terminal, a plain line every few seconds in a log."""
+"""Progress of long loops, a bar in a terminal or a plain line now and then in a log; and the last line of a stage."""
 
 import contextlib
 import os
+import re
 import sys
 from collections.abc import Iterable, Iterator
+from pathlib import Path
 
 from tqdm import tqdm
 
 SECONDS_BETWEEN_LINES = 10
+TIME = re.compile(r"^(\w+): (\d+\.\d) s, at most (\d+) MiB of memory$", re.MULTILINE)
 QUIET = "COTRAIN_QUIET"  # in the environment, so that processes of a training know it too
 
 
@@ -56,3 +59,18 @@ def progress(
         mininterval=SECONDS_BETWEEN_LINES,
         miniters=1,
     )
+
+
+def last_line(stage: str, seconds: float, memory: float) -> str:
+    """What a stage says at its end of its time and memory (MiB)."""
+    return f"{stage}: {seconds:.1f} s, at most {memory:.0f} MiB of memory"
+
+
+def times(logs: Path) -> dict[str, tuple[str, float, int]]:
+    """Log below a folder, without its ending → stage, seconds, MiB of memory, of the jobs that said so at their end."""
+    found = {}
+    for path in sorted(logs.rglob("*.log")):
+        if said := TIME.findall(path.read_text(encoding="utf-8", errors="replace")):
+            stage, seconds, memory = said[-1]
+            found[path.relative_to(logs).with_suffix("").as_posix()] = (stage, float(seconds), int(memory))
+    return found

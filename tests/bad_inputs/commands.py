@@ -169,7 +169,7 @@ def comparison_of_what_is_no_run(box):
     return ["compare", str(box.index.parent / "images")]
 
 
-@case("summary.csv: 0 rows of the round final", "there are: source_only")
+@case("summary.csv: no row of the round final", "there are: source_only")
 def comparison_of_a_round_that_is_not_there(box):
     write(box / "run" / "summary.csv", "round,name,miou,gap_closed,coverage,accuracy,road\nsource_only,a,0.5,,,,0.5\n")
     return ["compare", str(box / "run"), "--round", "final"]
@@ -177,7 +177,7 @@ def comparison_of_a_round_that_is_not_there(box):
 
 @case("summary.csv: the row of final holds what is no number")
 def comparison_of_scores_that_are_no_numbers(box):
-    write(box / "run" / "summary.csv", "round,name,miou,gap_closed,coverage,accuracy,road\nfinal,a,half,,,,0.5\n")
+    write(box / "run" / "summary.csv", "round,name,miou,gap_closed,coverage,accuracy,road\nfinal,a,0.5,,,,half\n")
     return ["compare", str(box / "run"), "--out", str(box.out)]
 
 
