@@ -67,7 +67,7 @@ def timed_workflow(folder: Path, *words: str) -> list[Took]:
     """Runs Snakemake in `folder` with further words of its command line, and times each command of its jobs."""
     shim, log = folder / "bin" / "cotrain", folder / "times"
     shim.parent.mkdir()
-    shim.write_text(SHIM.format(cotrain=shlex.join([sys.executable, "-m", "cotrain.cli"]), log=shlex.quote(str(log))))
+    shim.write_text(SHIM.format(cotrain=shlex.join([sys.executable, "-m", "cotrain"]), log=shlex.quote(str(log))))
     shim.chmod(0o755)
     command = [sys.executable, "-m", "snakemake", "--snakefile", str(PROJECT / "Snakefile"), "--quiet", "all", *words]
     path = f"{shim.parent}:{os.environ['PATH']}"

@@ -112,7 +112,7 @@ class Cycle:
             },
         }[stage]
         given = [word for name, values in flags.items() for word in (f"--{name}", *map(str, values))]
-        return [sys.executable, "-m", "cotrain.cli", stage, *given]
+        return [sys.executable, "-m", "cotrain", stage, *given]
 
     def bare(self, read: list[Path], written: Sequence[Path]) -> Callable[[], None]:
         """Reads all maps of some files and writes the maps of others, through the same filters."""

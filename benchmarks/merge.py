@@ -41,7 +41,7 @@ def main() -> None:
             shards, merged = [Path(folder) / f"{n}.h5" for n in range(1, SHARDS + 1)], Path(folder) / "merged.h5"
             for number, shard in enumerate(shards, start=1):
                 write_shard(shard, number, images // SHARDS)
-            command = [sys.executable, "-m", "cotrain.cli", "merge", "--out", str(merged), "--predictions"]
+            command = [sys.executable, "-m", "cotrain", "merge", "--out", str(merged), "--predictions"]
             start = time.perf_counter()
             subprocess.run([*command, *map(str, shards)], check=True, stderr=subprocess.DEVNULL)
             seconds = time.perf_counter() - start

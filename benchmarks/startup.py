@@ -29,7 +29,7 @@ def command(*words: str) -> None:
 def starts(turns: int) -> None:
     functions = {"import numpy, h5py, pandas": lambda: command("-c", "import numpy, h5py, pandas")}
     for stage in STAGES.keys() - NETWORK:
-        functions[stage] = lambda stage=stage: command("-m", "cotrain.cli", stage, "--help")
+        functions[stage] = lambda stage=stage: command("-m", "cotrain", stage, "--help")
     took = interleaved(functions, 1 + turns)
     bare = took["import numpy, h5py, pandas"][1:]
     rows = [(name, f"{median(t[1:]):.2f} s", f"{ratio(t[1:], bare):.2f}") for name, t in took.items()]

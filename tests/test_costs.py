@@ -218,7 +218,7 @@ def test_calibration_times_real_commands_and_keeps_the_rates(tmp_path):
     }
     overlay, out = tmp_path / "small.yaml", tmp_path / "rates.json"
     overlay.write_text(yaml.safe_dump(small))
-    command = [sys.executable, "-m", "cotrain.cli", "plan", str(CONFIG), str(overlay), "--out", str(out)]
+    command = [sys.executable, "-m", "cotrain", "plan", str(CONFIG), str(overlay), "--out", str(out)]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     rates = Rates.model_validate_json(out.read_text())

@@ -186,7 +186,7 @@ def test_a_stage_waits_for_a_gpu(monkeypatch, tmp_path):
     command = [
         sys.executable,
         "-m",
-        "cotrain.cli",
+        "cotrain",
         "predict",
         "--model",
         tmp_path / "model.pt",

@@ -108,7 +108,7 @@ def test_two_processes_have_the_losses_and_the_model_of_one(paths, tmp_path, enc
 
 def started(options: dict, paths: dict, **more: Path) -> subprocess.Popen:
     flags = [word for name, path in (paths | more).items() for word in (f"--{name}", str(path))]
-    command = [sys.executable, "-m", "cotrain.cli", "train", *flags, "--settings", json.dumps(options)]
+    command = [sys.executable, "-m", "cotrain", "train", *flags, "--settings", json.dumps(options)]
     return subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=os.environ | {"OMP_NUM_THREADS": "1"})
 
 

@@ -337,7 +337,7 @@ def test_same_files_make_the_same_bytes(made, tmp_path):
     pages = []
     for name in ("first.html", "second.html"):
         words = [str(tmp_path / name) if w == str(made.pages) else w for w in arguments(made)]
-        subprocess.run([sys.executable, "-m", "cotrain.cli", *words], check=True, capture_output=True)
+        subprocess.run([sys.executable, "-m", "cotrain", *words], check=True, capture_output=True)
         pages.append((tmp_path / name).read_bytes())
     assert pages[0] == pages[1]
 

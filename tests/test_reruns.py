@@ -268,7 +268,7 @@ def code(tmp_path):
         return planned(output), re.findall("cotrain accept (.*)", output)
 
     def cotrain(*arguments: str, cwd: Path) -> str:
-        command = [sys.executable, "-m", "cotrain.cli", *arguments]
+        command = [sys.executable, "-m", "cotrain", *arguments]
         return subprocess.run(command, cwd=cwd, env=env, capture_output=True, text=True, check=True).stdout
 
     edit.plan, edit.cotrain = plan, cotrain

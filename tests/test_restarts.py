@@ -231,7 +231,7 @@ def test_without_any_pseudolabel_the_training_stops_with_what_to_try(refused, pa
 def started(options: dict, paths: dict, out, restart) -> subprocess.Popen:
     files = paths | {"out": out, "restart": restart}
     flags = [word for name, path in files.items() for word in (f"--{name}", str(path))]
-    command = [sys.executable, "-m", "cotrain.cli", "train", *flags, "--settings", json.dumps(options)]
+    command = [sys.executable, "-m", "cotrain", "train", *flags, "--settings", json.dumps(options)]
     return subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=os.environ | {"OMP_NUM_THREADS": "1"})
 
 

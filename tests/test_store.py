@@ -183,7 +183,7 @@ def test_bytes_and_names_are_on_disk_before_what_follows(tmp_path, monkeypatch):
 def test_stage_that_sigterm_ends_leaves_nothing(tmp_path):
     out = tmp_path / "scenes"
     settings = '{"look": "camera", "count": 100000, "size": [32, 48]}'
-    stage = subprocess.Popen([sys.executable, "-m", "cotrain.cli", "render", "--out", out, "--settings", settings])
+    stage = subprocess.Popen([sys.executable, "-m", "cotrain", "render", "--out", out, "--settings", settings])
     while not files(tmp_path):
         assert stage.poll() is None
         time.sleep(0.01)

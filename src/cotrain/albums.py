@@ -2,8 +2,8 @@
 
 import base64
 import io
+from functools import cache
 
-import matplotlib as mpl
 import numpy as np
 from PIL import Image
 
@@ -11,7 +11,6 @@ from cotrain.pseudolabels import SCALE, VOID
 
 Color = tuple[int, int, int]
 STRIPES = ((0, 0, 0), (235, 235, 235))  # of void
-CONFIDENCE = np.rint(mpl.colormaps["viridis"](np.arange(256))[:, :3] * 255).astype(np.uint8)
 
 
 def fitted(size: tuple[int, int], width: int) -> tuple[int, int]:
@@ -43,7 +42,15 @@ def confidence_map(confidence: np.ndarray, size: tuple[int, int]) -> str:
     """Stored confidences (H, W) uint16, resized to `size`, as a data URI; 0 is violet, 1 is yellow."""
     grey = Image.fromarray((confidence // (SCALE // 255)).astype(np.uint8))
     small = np.asarray(grey.resize(size[::-1], Image.Resampling.BOX))
-    return _uri(Image.fromarray(CONFIDENCE[small]), "webp", quality=60, method=4)
+    return _uri(Image.fromarray(_shades()[small]), "webp", quality=60, method=4)
+
+
+@cache
+def _shades() -> np.ndarray:
+    """sRGB (256, 3) uint8 of confidences from 0 to 1."""
+    from matplotlib import colormaps
+
+    return np.rint(colormaps["viridis"](np.arange(256))[:, :3] * 255).astype(np.uint8)
 
 
 def _uri(image: Image.Image, kind: str, **options: object) -> str:

@@ -15,7 +15,7 @@ from pathlib import Path
 from cotrain import __version__
 from cotrain.errors import BadInput
 from cotrain.leases import lease
-from cotrain.memory import keep_freed
+from cotrain.memory import collect_again, keep_freed
 from cotrain.progress import last_line, quietly
 from cotrain.settings import Strict, parse_json
 
@@ -89,6 +89,7 @@ def main(arguments: list[str] | None = None) -> int:
         new = [path for name, paths in _paths(values).items() if name in OUTPUTS for path in paths]
         with quietly() if silent else contextlib.nullcontext(), _all_or_none(new), _gpus_for(values.get("settings")):
             keep_freed()
+            collect_again()
             run(**values)
         if "made_by" in values and not silent:
             peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024

@@ -1,6 +1,5 @@
 """Colour alignment of source images to target images in CIELAB (Gómez et al. 2022, Sect. IV)."""
 
-import cv2
 import numpy as np
 
 MIN_DEVIATION = 0.1  # of a channel that varies; OpenCV's a and b of a grey image vary by about 0.02
@@ -8,11 +7,15 @@ MIN_DEVIATION = 0.1  # of a channel that varies; OpenCV's a and b of a grey imag
 
 def to_lab(image: np.ndarray) -> np.ndarray:
     """sRGB (H, W, 3) uint8 → CIELAB under D65, float32: L in [0, 100], a and b about [-128, 127]."""
+    import cv2  # here and below: it takes long to import, and who reads images need not align them
+
     return cv2.cvtColor(image.astype(np.float32) / 255, cv2.COLOR_RGB2Lab)
 
 
 def to_rgb(lab: np.ndarray) -> np.ndarray:
     """CIELAB (H, W, 3) float32 → sRGB uint8; what lies outside the gamut is clipped."""
+    import cv2
+
     rgb = cv2.cvtColor(lab.astype(np.float32), cv2.COLOR_Lab2RGB)
     return np.rint(rgb.clip(0, 1) * 255).astype(np.uint8)
 

@@ -106,12 +106,12 @@ class Toycity(Strict):
 
 
 class Training(Strict):
-    source: Course = Course()
-    cycle: Course = Course(steps=8000, schedule="constant")
-    final: Course = Course()
+    source: Course = Field(default_factory=Course)
+    cycle: Course = Field(default_factory=lambda: Course(steps=8000, schedule="constant"))
+    final: Course = Field(default_factory=Course)
     batch: Count = Field(4, description="images per mini-batch, N_MB")
-    augmentation: Augmentation = Augmentation()
-    optimizer: Optimizer = Optimizer()
+    augmentation: Augmentation = Field(default_factory=Augmentation)
+    optimizer: Optimizer = Field(default_factory=Optimizer)
     class_balance: Temperature | None = Field(
         None, description="class-balanced sampling of the source: its temperature, T; null: off"
     )
@@ -135,7 +135,7 @@ class Inference(Views):
     keep_classes: Count = Field(
         1, description="most probable classes stored per pixel, K; cbst: 3, with a prior 7; the others need 1"
     )
-    patches: Patches = Patches()
+    patches: Patches = Field(default_factory=Patches)
     prior: Annotated[float, Field(gt=0, le=1)] | None = Field(
         None, description="spatial prior: width of its Gaussian, share of the image height; null: off"
     )
@@ -192,7 +192,7 @@ class SelfTraining(Strict):
     candidates: Count | None = Field(500, description="images drawn per cycle, N; null: all")
     selected: Count | None = Field(100, description="images kept per cycle, n; null: all")
     fuse: bool = Field(True, description="train on the labels of earlier cycles too (Fuse)")
-    thresholds: Thresholds = Thresholds(portion_start=0.3, portion_max=0.5)
+    thresholds: Thresholds = Field(default_factory=lambda: Thresholds(portion_start=0.3, portion_max=0.5))
 
     @model_validator(mode="after")
     def _in_order(self) -> Self:
@@ -207,7 +207,7 @@ class CoTraining(Strict):
     cycles: Cycles = Field(5, description="cycles, K; 0 leaves the loop out")
     candidates: Count | None = Field(500, description="images drawn per cycle, N; null: all")
     selected: Count = Field(100, description="images each model receives per cycle, n")
-    thresholds: Thresholds = Thresholds()
+    thresholds: Thresholds = Field(default_factory=Thresholds)
     balance: Share = Field(
         0.8, alias="lambda", description="cut between the least and the most confident image of a class, λ"
     )
@@ -239,18 +239,18 @@ class Config(Strict):
     seed: Seed = 0
     device: Device = "auto"
     data: Data
-    toycity: Toycity = Toycity()
-    model: NamedModel = NamedModel()
+    toycity: Toycity = Field(default_factory=Toycity)
+    model: NamedModel = Field(default_factory=NamedModel)
     model_2: NamedModel | None = Field(None, description="of co-training's model 2; null: as model")
     align_colors: bool = Field(True, description="give source images the colours of target images (LAB)")
-    training: Training = Training()
-    inference: Inference = Inference()
-    evaluation: Views = Views()
-    mix: Mix = Mix()
-    selftrain: SelfTraining = SelfTraining()
-    cotrain: CoTraining = CoTraining()
-    final: Final | None = Field(Final(), description="last training; null: none")
-    report: Pictures = Pictures()
+    training: Training = Field(default_factory=Training)
+    inference: Inference = Field(default_factory=Inference)
+    evaluation: Views = Field(default_factory=Views)
+    mix: Mix = Field(default_factory=Mix)
+    selftrain: SelfTraining = Field(default_factory=SelfTraining)
+    cotrain: CoTraining = Field(default_factory=CoTraining)
+    final: Final | None = Field(default_factory=Final, description="last training; null: none")
+    report: Pictures = Field(default_factory=Pictures)
 
 
 class LabelSet(Strict):
@@ -272,7 +272,7 @@ class LabelSet(Strict):
         return self
 
 
-class _Loader(yaml.SafeLoader):
+class _Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # the former is faster, and not in every build
     """Executes nothing, and takes no key twice."""
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict:

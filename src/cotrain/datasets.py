@@ -4,16 +4,18 @@ import sys
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import cv2
 import numpy as np
-import pandas as pd
 from PIL import ExifTags, Image, ImageOps
 
 from cotrain.errors import BadInput, in_short
 from cotrain.provenance import matching
 from cotrain.settings import Coding, Index, Layout
 from cotrain.store import check_ids
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 # Others may start programs (EPS) or are no photographs; what a file is called does not matter.
 FORMATS = ("PNG", "JPEG", "TIFF", "WEBP", "BMP", "PPM", "JPEG2000")
@@ -185,6 +187,8 @@ def _converted(image: Image.Image, mode: str) -> Image.Image:
 
 def _first_channel(path: Path) -> Image.Image:
     """The first of several channels of 8 or 16 bits; of 16, Pillow would keep the upper 8 and lose the ids."""
+    import cv2  # here: it takes long to import, and few datasets need it
+
     pixels = cv2.imread(str(path), cv2.IMREAD_UNCHANGED)  # blue, green, red; grey counts as all three
     if pixels is None:
         raise ValueError("OpenCV cannot decode it")
@@ -264,13 +268,13 @@ def read_mask(path: Path | str, size: tuple[int, int]) -> np.ndarray:
     return _decode(Path(path), MASKS, size, Image.Resampling.NEAREST) > 0
 
 
-def check_labelled(table: pd.DataFrame, where: Path) -> None:
+def check_labelled(table: "pd.DataFrame", where: Path) -> None:
     """BadInput if an index table has an image without a label."""
     if (table["label"] == "").any():
         raise BadInput(f"{where}: it lists images without labels; give the index of a labelled dataset")
 
 
-def by_id(table: pd.DataFrame, ids: list[str], where: Path) -> pd.DataFrame:
+def by_id(table: "pd.DataFrame", ids: list[str], where: Path) -> "pd.DataFrame":
     """Rows of an index table for `ids`, in that order."""
     rows = table.set_index("image_id", drop=False)
     if missing := [i for i in ids if i not in rows.index]:

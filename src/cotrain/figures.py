@@ -3,11 +3,14 @@
 from collections.abc import Sequence
 from pathlib import Path
 from types import ModuleType
+from typing import TYPE_CHECKING
 
 import numpy as np
-import pandas as pd
 
 from cotrain.pseudolabels import VOID
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 Color = tuple[int, int, int]
 TAB20 = bytes.fromhex(  # matplotlib's colours of that name, red, green and blue
@@ -111,7 +114,7 @@ def prior(path: Path, shares: np.ndarray, classes: Sequence[str]) -> None:
     plt.close(figure)
 
 
-def progress(path: Path, summary: pd.DataFrame, series: dict[str, Sequence[str]]) -> None:
+def progress(path: Path, summary: "pd.DataFrame", series: dict[str, Sequence[str]]) -> None:
     """mIoU, pseudo-label coverage and accuracy (percent) over the rounds of each curve of `series`.
 
     `summary` is summary.csv indexed by round. Source only and upper bound are drawn as lines.

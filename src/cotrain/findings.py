@@ -36,7 +36,7 @@ class Chart(NamedTuple):
     json: str
 
     @classmethod
-    def of(cls, name: str, text: str, chart: charts.figure) -> "Chart":
+    def of(cls, name: str, text: str, chart: "charts.figure") -> "Chart":
         return cls(name, text, chart.height, charts.packed(chart))
 
 

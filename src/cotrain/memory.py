@@ -1,7 +1,8 @@
-"""What is done with memory that was freed."""
+"""What is done with memory that was freed, and that holds what is never freed."""
 
 import contextlib
 import ctypes
+import gc
 
 KEEP = (-1, -3)  # glibc's malloc.h: M_TRIM_THRESHOLD, M_MMAP_THRESHOLD
 
@@ -14,3 +15,10 @@ def keep_freed() -> None:
     with contextlib.suppress(AttributeError, OSError):  # another libc
         for option in KEEP:
             ctypes.CDLL(None).mallopt(option, 2**30)
+
+
+def collect_again() -> None:
+    """Look for garbage again, if that was off, but not among what there is by now: modules."""
+    if not gc.isenabled():
+        gc.freeze()
+        gc.enable()

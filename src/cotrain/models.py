@@ -110,7 +110,7 @@ def _skeleton(settings: Model, classes: tuple[str, ...], hub: str | None = None)
     """The network of some settings; `hub` names weights of its encoder to download."""
     build = {architectures.SMP: _of_smp, architectures.TORCHVISION: _of_torchvision, architectures.OWN: _of_ones_own}
     try:
-        with vision.without_compiler():
+        with vision.without_compiler(), vision.MetaUnfilled():
             network = build[architectures.library(settings.architecture)](settings, len(classes), hub)
     except BadInput:
         raise

@@ -1,6 +1,5 @@
 """Spatial prior: which class is how frequent at each place of a source image (Zou et al. 2018, Sect. 4.4)."""
 
-import cv2
 import numpy as np
 
 from cotrain.pseudolabels import VOID
@@ -20,6 +19,8 @@ def spatial_prior(counts: np.ndarray, smoothing: float) -> np.ndarray:
 
     The paper scales each class to Σ_n q_n(c) = 1 instead, which weighs rare classes more.
     """
+    import cv2  # here: it takes long to import, and most statistics need none of it
+
     width = 2 * round((smoothing * counts.shape[1] - 1) / 2) + 1  # the nearest odd number
     sigma = 0.3 * ((width - 1) / 2 - 1) + 0.8  # OpenCV's for a kernel of this width
     blurred = np.stack(

@@ -6,8 +6,10 @@ import re
 import sys
 from collections.abc import Iterable, Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from tqdm import tqdm
+if TYPE_CHECKING:
+    from tqdm import tqdm
 
 SECONDS_BETWEEN_LINES = 10
 TIME = re.compile(r"^(\w+): (\d+\.\d) s, at most (\d+) MiB of memory$", re.MULTILINE)
@@ -41,8 +43,10 @@ def quietly() -> Iterator[None]:
 
 def progress(
     items: Iterable, what: str, unit: str, total: int | None = None, done: int = 0, shown: bool = True
-) -> tqdm:
+) -> "tqdm":
     """Iterate over `items` showing count, rate and the time left on standard error; `done` of `total` came before."""
+    from tqdm import tqdm  # here: it looks up its own version among all packages, a tenth of a stage's start
+
     if not shown or QUIET in os.environ:
         return tqdm(items, disable=True)
     if sys.stderr.isatty():

@@ -4,6 +4,7 @@
 """
 
 import json
+import os
 from pathlib import Path
 from types import NoneType, UnionType
 from typing import Annotated, Literal, Self, Union, get_args, get_origin
@@ -23,6 +24,8 @@ from pydantic import (
 from cotrain import architectures, plain
 from cotrain.errors import BadInput, in_short
 from cotrain.pseudolabels import POLICIES, VOID
+
+os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")  # it would look for some in every package there is
 
 
 def _ordered(values: tuple[float, float]) -> tuple[float, float]:
@@ -104,7 +107,7 @@ Names = Annotated[tuple[str, ...], Field(min_length=2, max_length=255), AfterVal
 class Strict(BaseModel):
     """Unknown keys are errors; so are values of another type, except that 5.0 is 5."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True, defer_build=True)
 
     @field_validator("*", mode="before")
     @classmethod
@@ -296,7 +299,7 @@ class Infer(Views):
     size: Size = Field(description="working height and width, pixels")
     keep_classes: Count = Field(1, description="most probable classes stored per pixel, K")
     ensemble: Literal["mean", "max"] = Field("mean", description="how several models' probabilities are joined")
-    patches: Patches = Field(Patches(), description="count (0: whole image), height (share), average")
+    patches: Patches = Field(default_factory=Patches, description="count (0: whole image), height (share), average")
     seed: Seed = 0
     batch: Count = Field(8, description="images, or patches, per forward pass")
     shard: Shard | None = Field(None, description="number and count: which part of the images, of how many; null: all")
@@ -367,15 +370,19 @@ def workers_of(workers: int | None, gpu: bool) -> int:
 
 class Train(Strict):
     name: str = Field("", description="name to show in the progress")
-    model: Model = Field(Model(), description="model to build when no --init is given")
+    model: Model = Field(default_factory=Model, description="model to build when no --init is given")
     trust: Trust = ()
     source: Labels = Field(description="classes, and values of the source labels")
     source_size: Size = Field(description="working size of source images, pixels")
     target_size: Size | None = Field(None, description="working size of target images, pixels")
     target: Labels | None = Field(None, description="values of the target labels (upper bound only)")
-    augmentation: Augmentation = Field(Augmentation(), description="crop (height, width in pixels), zoom, flip, jitter")
-    optimizer: Optimizer = Field(Optimizer(), description="name (sgd, adamw), momentum, weight_decay, encoder_factor")
-    course: Course = Field(Course(), description="steps (iterations) or epochs, learning_rate, schedule")
+    augmentation: Augmentation = Field(
+        default_factory=Augmentation, description="crop (height, width in pixels), zoom, flip, jitter"
+    )
+    optimizer: Optimizer = Field(
+        default_factory=Optimizer, description="name (sgd, adamw), momentum, weight_decay, encoder_factor"
+    )
+    course: Course = Field(default_factory=Course, description="steps (iterations) or epochs, learning_rate, schedule")
     batch: Count = Field(4, description="images per mini-batch, N_MB")
     target_share: Share = Field(0.0, description="share of target images in a mini-batch, p_MB")
     collage_share: Share | None = Field(None, description="share of source classes pasted, p_CM; null: no collage")

@@ -11,12 +11,11 @@ import secrets
 import shutil
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path, PurePosixPath
-from typing import IO, Annotated, Any, Self
+from typing import IO, TYPE_CHECKING, Annotated, Any, Self
 
 import h5py
 import hdf5plugin
 import numpy as np
-import pandas as pd
 from pydantic import BaseModel, Field, model_validator
 
 from cotrain import plain
@@ -24,6 +23,9 @@ from cotrain.errors import BadInput, in_short
 from cotrain.provenance import kept, sha256, sidecar
 from cotrain.pseudolabels import SCALE, ImageStatistics
 from cotrain.settings import SUMMARY, Names, Share, class_names, parse
+
+if TYPE_CHECKING:  # pandas is imported where a table is read or written: it takes a third of a stage's start
+    import pandas as pd
 
 FORMAT_VERSION = 1
 NO_LOCKS = {errno.ENOSYS, errno.ENOTSUP, errno.ENOLCK}  # of a file system without them: leftovers stay there
@@ -74,7 +76,7 @@ TABLES = {
 }  # fmt: skip
 
 
-class Metrics(BaseModel):
+class Metrics(BaseModel, defer_build=True):
     """What other stages read of the file of an evaluation."""
 
     classes: Names
@@ -91,7 +93,7 @@ class Metrics(BaseModel):
         return self
 
 
-class Measured(BaseModel):
+class Measured(BaseModel, defer_build=True):
     """What other stages read of the file of a measure."""
 
     images: Annotated[int, Field(ge=0)] = 0
@@ -467,6 +469,8 @@ def create_pseudolabels(
 
 def write_table(path: Path, kind: str, rows: list[dict], made_by: dict) -> None:
     """A CSV table of `TABLES`, with its provenance beside it. BadInput for a text that a CSV file does not keep."""
+    import pandas as pd
+
     texts = [name for name, type_ in TABLES[kind].items() if type_ is str]
     for text in (row.get(name, "") for row in rows for name in texts):
         if "\r" in text:
@@ -476,7 +480,7 @@ def write_table(path: Path, kind: str, rows: list[dict], made_by: dict) -> None:
     write_sidecar(path, made_by)
 
 
-def read_table(path: Path, kind: str) -> pd.DataFrame:
+def read_table(path: Path, kind: str) -> "pd.DataFrame":
     """A CSV table of `TABLES`, with its columns, types and ranges checked; an empty text cell is ""."""
     columns = TABLES[kind]
     frame = read_csv(path, [name for name, type_ in columns.items() if type_ is str])
@@ -494,8 +498,10 @@ def read_table(path: Path, kind: str) -> pd.DataFrame:
     return frame
 
 
-def read_csv(path: Path, text: list[str]) -> pd.DataFrame:
+def read_csv(path: Path, text: list[str]) -> "pd.DataFrame":
     """A CSV table; the columns `text` are read as they are, with "" for empty cells."""
+    import pandas as pd
+
     try:
         types = dict.fromkeys(text, str)
         frame = pd.read_csv(path, dtype=types, keep_default_na=False, na_values=[""], compression=None)
@@ -510,8 +516,10 @@ def read_csv(path: Path, text: list[str]) -> pd.DataFrame:
     return frame.fillna(dict.fromkeys(text, ""))
 
 
-def read_summary(path: Path) -> pd.DataFrame:
+def read_summary(path: Path) -> "pd.DataFrame":
     """A table of the summarize stage by round; its shares are numbers, NaN where they are not known."""
+    import pandas as pd
+
     frame = read_csv(path, ["round", "name"])
     if missing := [column for column in SUMMARY if column not in frame]:
         raise BadInput(f"{path}: column {missing[0]} is missing; give a table of the summarize stage")
@@ -523,7 +531,7 @@ def read_summary(path: Path) -> pd.DataFrame:
     return frame.assign(**numbers).set_index("round")
 
 
-def _numbers(path: Path, column: pd.Series, type_: type) -> pd.Series:
+def _numbers(path: Path, column: "pd.Series", type_: type) -> "pd.Series":
     low, high = RANGES.get(column.name, (-np.inf, np.inf))
     try:
         numbers = column.astype(float)

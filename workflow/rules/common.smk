@@ -1,4 +1,5 @@
 import fcntl
+import gc
 import os
 import sys
 from pathlib import Path
@@ -10,6 +11,8 @@ from cotrain.errors import BadInput
 from cotrain.plan import ROUND, SHARD, Plan, round_of
 from cotrain.provenance import sidecar
 from cotrain.reruns import Reruns, wanted
+
+gc.freeze()  # of what Snakemake and we imported, nothing is garbage: looking for it took a tenth of a dry run
 
 
 def bad_input(error):

@@ -6,7 +6,6 @@ from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 from PIL import Image
 
 from cotrain import datasets, figures, footage, inference, models, store
@@ -34,8 +33,10 @@ def run(settings: Predict, model: list[Path], photographs: list[Path], out: Path
     dataset = load_dataset(WORKFLOW, settings.convention) if settings.convention else None
     models.prepare(settings.threads)
     device = models.device_of(settings.device)
-    classes = models.load(model[0], trust=settings.trust).classes
-    loaded = [models.load(path, classes, settings.trust).to(device) for path in model]
+    first = models.load(model[0], trust=settings.trust)
+    classes = first.classes
+    others = [models.load(path, classes, settings.trust) for path in model[1:]]
+    loaded = [network.to(device) for network in (first, *others)]
     values = class_values(dataset, classes) if dataset else range(len(classes))
     coding = Coding(encoding=dataset.encoding if dataset else "ids")
     default = figures.default_colors(len(classes))
@@ -120,6 +121,8 @@ def _write(path: Path, pixels: np.ndarray) -> None:
 
 
 def _write_classes(path: Path, classes: tuple[str, ...], values: list[str], colors: list[tuple[int, int, int]]) -> None:
+    import pandas as pd  # here: it takes long to import, and the first image is waited for
+
     rows = [
         {"class": c, "name": name, "value": value, "red": red, "green": green, "blue": blue}
         for c, (name, value, (red, green, blue)) in enumerate(zip(classes, values, colors, strict=True))

@@ -5,7 +5,6 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from cotrain import albums, charts, datasets, findings, store
 from cotrain.errors import BadInput
@@ -74,6 +73,8 @@ def run(
         pictures["Target images"] = _target(_by_round(pseudolabels, names), maps, labelled, target, settings)
     if evaluated and images:
         pictures["Validation images"] = _validation(_by_round(evaluated, names), images, settings)
+    from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
     loader = FileSystemLoader(Path(__file__).parent)
     page = Environment(loader=loader, undefined=StrictUndefined, autoescape=True, trim_blocks=True, lstrip_blocks=True)
     page.policies["json.dumps_kwargs"] = {"sort_keys": False}  # layers are in the order of the rounds
