@@ -49,8 +49,10 @@ class Key(NamedTuple):
 
 def keys(kind: type[BaseModel]) -> Iterator[Key]:
     """The keys of a class in their order, those of its sections too."""
-    schema = kind.model_json_schema(by_alias=True)
-    yield from _keys(schema, schema.get("$defs", {}), "", {})
+    schema = kind.model_json_schema(by_alias=True)  # which leaves out defaults that are made when asked for
+    made = {name: field.default_factory() for name, field in kind.model_fields.items() if field.default_factory}
+    defaults = {name: section.model_dump(mode="json") for name, section in made.items()}
+    yield from _keys(schema, schema.get("$defs", {}), "", defaults)
 
 
 def _keys(section: dict, classes: dict, prefix: str, defaults: dict) -> Iterator[Key]:

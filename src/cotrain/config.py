@@ -272,8 +272,8 @@ class LabelSet(Strict):
         return self
 
 
-class _Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # the former is faster, and not in every build
-    """Executes nothing, and takes no key twice."""
+class _Loader(yaml.SafeLoader):
+    """Executes nothing, and takes no key twice. That of libyaml is faster, and crashes where brackets never end."""
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict:
         plain.refuse_twice(self.construct_object(key) for key, _ in node.value if isinstance(key, yaml.ScalarNode))

@@ -12,7 +12,7 @@ import numpy as np
 
 VOID = 255
 SCALE = 65535
-BLOCK = 2**15  # pixels that are worked on at a time, so that they stay in a processor's cache
+BLOCK = 2**16  # pixels that are worked on at a time, so that they stay in a processor's cache
 RUN = 2**16  # pixels at most, whose confidences add up to less than 2^32
 
 
@@ -71,12 +71,12 @@ def assign(label: np.ndarray, confidence: np.ndarray, thresholds: np.ndarray) ->
 
     label (…) uint8, confidence (…) uint16, thresholds (C,) in [0, 1]. Returns (…) uint8.
     """
-    cut, assigned = np.full(256, SCALE, np.uint16), np.empty(label.shape, np.uint8)
+    import cv2  # here: it takes long to import, and what else is in this module needs none of it
+
+    cut = np.full(256, SCALE, np.uint16)
     cut[: len(thresholds)] = np.ceil(np.asarray(thresholds) * SCALE - 1e-6)
-    for own, sure, kept in _blocks(label, confidence, assigned):
-        unsure = (sure < np.take(cut, own)).view(np.uint8)
-        np.bitwise_or(own, unsure * np.uint8(VOID), out=kept)  # VOID has all bits set
-    return assigned
+    unsure = confidence < cv2.LUT(label.reshape(-1), cut).reshape(label.shape)
+    return label | np.negative(unsure.view(np.uint8))  # VOID has all bits set
 
 
 def assign_most_probable(
@@ -214,8 +214,18 @@ def combine(
 
     Class maps (H, W) uint8, confidences (H, W) uint16. Returns the combined map and its confidences.
     """
-    adopt = (label == VOID) & (other_label != VOID)
-    return np.where(adopt, other_label, label), np.where(adopt, other_confidence, confidence)
+    combined, sure = np.empty_like(label), np.empty_like(confidence)
+    maps = label, other_label, combined, confidence, other_confidence, sure
+    for own, other, joined, own_sure, other_sure, joined_sure in _blocks(*maps):
+        adopt = ((own == VOID) & (other != VOID)).view(np.uint8)
+        joined[:] = _chosen(adopt, other, own)
+        joined_sure[:] = _chosen(adopt, other_sure, own_sure)
+    return combined, sure
+
+
+def _chosen(first: np.ndarray, one: np.ndarray, other: np.ndarray) -> np.ndarray:
+    """As `np.where`, of integers of one kind and a `first` of zeros and ones, four times as fast."""
+    return other ^ ((one ^ other) & -first.astype(one.dtype))
 
 
 class Sent(NamedTuple):
