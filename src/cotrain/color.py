@@ -9,7 +9,9 @@ def to_lab(image: np.ndarray) -> np.ndarray:
     """sRGB (H, W, 3) uint8 → CIELAB under D65, float32: L in [0, 100], a and b about [-128, 127]."""
     import cv2  # here and below: it takes long to import, and who reads images need not align them
 
-    return cv2.cvtColor(image.astype(np.float32) / 255, cv2.COLOR_RGB2Lab)
+    scaled = image.astype(np.float32)
+    scaled /= 255
+    return cv2.cvtColor(scaled, cv2.COLOR_RGB2Lab)
 
 
 def to_rgb(lab: np.ndarray) -> np.ndarray:
@@ -17,7 +19,9 @@ def to_rgb(lab: np.ndarray) -> np.ndarray:
     import cv2
 
     rgb = cv2.cvtColor(lab.astype(np.float32), cv2.COLOR_Lab2RGB)
-    return np.rint(rgb.clip(0, 1) * 255).astype(np.uint8)
+    np.clip(rgb, 0, 1, out=rgb)
+    rgb *= 255
+    return np.rint(rgb, out=rgb).astype(np.uint8)
 
 
 def lab_statistics(image: np.ndarray) -> np.ndarray:
@@ -32,4 +36,9 @@ def align(image: np.ndarray, source: np.ndarray, target: np.ndarray) -> np.ndarr
     `source` and `target` are (6,) as from `lab_statistics`. A constant channel (σ_s = 0) moves to μ_t.
     """
     gain = np.where(source[3:] > MIN_DEVIATION, target[3:] / np.maximum(source[3:], MIN_DEVIATION), 0)
-    return to_rgb((to_lab(image) - source[:3]) * gain + target[:3])
+    lab = to_lab(image)
+    mean, gain, shift = (np.tile(values, lab.shape[1]) for values in (source[:3], gain, target[:3]))
+    aligned = lab.reshape(len(lab), -1) - mean  # a row at a time, as NumPy is slow on three values at a time
+    aligned *= gain
+    aligned += shift
+    return to_rgb(aligned.reshape(lab.shape))
