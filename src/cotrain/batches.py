@@ -5,9 +5,11 @@ An image of a batch is a function of seed, step and its place, so that restarts 
 
 import math
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Protocol
+from threading import Lock
+from typing import NamedTuple, Protocol
 
 import numpy as np
 import torch
@@ -30,31 +32,31 @@ class Images(Protocol):
 
     def __len__(self) -> int: ...
 
-    def load(self, i: int) -> Pair: ...
+    def load(self, i: int) -> Pair:
+        """Several threads may ask at a time."""
 
 
 class LabelledImages:
     """Images of an index table with their label images; aligned to target colours if a colour table is given."""
 
     def __init__(self, index: Path, labels: Labels, size: tuple[int, int], colors: Path | None = None):
-        self.rows = store.read_table(index, "index")
-        datasets.check_labelled(self.rows, index)
+        rows = store.read_table(index, "index")
+        datasets.check_labelled(rows, index)
+        self.ids, self.images, self.label_images = (rows[name].tolist() for name in ("image_id", "image", "label"))
         self.labels, self.size = labels, size
         self.colors = None
         if colors:
-            table = store.read_table(colors, "color")
-            moments = datasets.by_id(table, self.rows["image_id"].tolist(), colors).filter(regex="_(mean|std)_")
+            moments = datasets.by_id(store.read_table(colors, "color"), self.ids, colors).filter(regex="_(mean|std)_")
             self.colors = moments.to_numpy(float)
 
     def __len__(self) -> int:
-        return len(self.rows)
+        return len(self.ids)
 
     def load(self, i: int) -> Pair:
-        row = self.rows.iloc[i]
-        image = datasets.read_image(row["image"], self.size)
+        image = datasets.read_image(self.images[i], self.size)
         if self.colors is not None:
             image = color.align(image, self.colors[i, :6], self.colors[i, 6:])
-        return image, datasets.read_label(row["label"], self.labels.coding(row["image_id"]), self.size)
+        return image, datasets.read_label(self.label_images[i], self.labels.coding(self.ids[i]), self.size)
 
 
 class PseudolabelledImages:
@@ -73,22 +75,24 @@ class PseudolabelledImages:
             )
         rows = datasets.by_id(store.read_table(index, "index"), [ids[i] for i in used], index)
         self.images, self.positions, self.file = rows["image"].tolist(), used, pseudolabels_file
-        self.opened, self.stay_open = None, ExitStack()  # opened by the process that reads
+        self.maps, self.stay_open, self.lock = None, ExitStack(), Lock()  # opened by the process that reads
 
     def __len__(self) -> int:
         return len(self.images)
 
     def load(self, i: int) -> Pair:
-        if self.opened is None:
-            self.opened = self.stay_open.enter_context(store.open_hdf5(self.file))
-        return datasets.read_image(self.images[i], self.size), self.opened["label"][int(self.positions[i])]
+        with self.lock:
+            if self.maps is None:
+                self.maps = self.stay_open.enter_context(store.open_hdf5(self.file))["label"]
+            label = self.maps[int(self.positions[i])]
+        return datasets.read_image(self.images[i], self.size), label
 
 
 class Cached:
     """Keeps decoded pairs in memory until `megabytes` are used; what does not fit is decoded each time."""
 
     def __init__(self, images: Images, megabytes: int):
-        self.images, self.room, self.kept = images, megabytes * 1_000_000, {}
+        self.images, self.room, self.kept, self.lock = images, megabytes * 1_000_000, {}, Lock()
 
     def __len__(self) -> int:
         return len(self.images)
@@ -97,9 +101,10 @@ class Cached:
         if i in self.kept:
             return self.kept[i]
         pair = self.images.load(i)
-        self.room -= sum(array.nbytes for array in pair)
-        if self.room >= 0:
-            self.kept[i] = pair
+        with self.lock:
+            self.room -= sum(array.nbytes for array in pair)
+            if self.room >= 0:
+                self.kept[i] = pair
         return pair
 
 
@@ -178,6 +183,15 @@ def target_count(share: float, batch: int) -> int:
     return round(share * batch)
 
 
+class _Picked(NamedTuple):
+    """What a place of a batch is made of: positions in the sets of images."""
+
+    source: int | None  # of a target image: what its collage pastes
+    target: int | None = None
+    rare: int | None = None  # class that the target crop is centred on
+    rng: np.random.Generator | None = None  # which draws one of its pixels
+
+
 class Batches(Dataset):
     """The batch of each step: `target_count` target images with a collage, the rest source images."""
 
@@ -195,14 +209,15 @@ class Batches(Dataset):
         rare_crops: RareCrops | None = None,
         pick_source: Callable[[int, int, int], int] = shuffled,
         team: Team = ALONE,
+        threads: int = 1,
     ):
         """`pick_source(position, count, seed)` names the source image for a position of a stream.
 
-        Of each batch there is the part of this process of `team`.
+        Of each batch there is the part of this process of `team`; `threads` read its images.
         """
         self.source, self.target, self.collage, self.pick_source = source, target, collage, pick_source
         self.augment_source, self.augment_target = augment
-        self.steps, self.seed, self.rare_crops = steps, seed, rare_crops
+        self.steps, self.seed, self.rare_crops, self.threads = steps, seed, rare_crops, threads
         self.target_count = target_count(target_share, batch) if target else 0
         self.source_count = batch - self.target_count
         self.places = team.share(range(batch))
@@ -212,31 +227,42 @@ class Batches(Dataset):
 
     def __getitem__(self, step: int) -> tuple[torch.Tensor, torch.Tensor]:
         """images (B, 3, h, w) uint8 and labels (B, h, w) uint8 of one step."""
-        with torch.random.fork_rng(devices=[]):
-            images, labels = zip(*(self._pair(step, place) for place in self.places), strict=True)
+        picked = [self._pick(step, place) for place in self.places]
+        with ThreadPoolExecutor(self.threads) as readers, torch.random.fork_rng(devices=[]):
+            made = []
+            for place, one, read in zip(self.places, picked, readers.map(self._read, picked), strict=True):
+                torch.default_generator.manual_seed(seed_of(self.seed, "augment", step, place))  # not that of GPUs
+                made.append(self._made(one, *read))
+        images, labels = zip(*made, strict=True)
         return torch.stack(images), torch.stack(labels)
 
-    def _pair(self, step: int, place: int) -> tuple[torch.Tensor, torch.Tensor]:
+    def _pick(self, step: int, place: int) -> _Picked:
         """What stands at a place of the batch: source images first, then target images."""
-        torch.default_generator.manual_seed(seed_of(self.seed, "augment", step, place))  # not that of GPUs
         if place < self.source_count:
-            return self._source("source", step, place, self.source_count)
-        return self._target(step, place - self.source_count)
-
-    def _source(self, stream: str, step: int, j: int, count: int) -> tuple[torch.Tensor, torch.Tensor]:
-        i = self.pick_source(step * count + j, len(self.source), seed_of(self.seed, stream))
-        return self.augment_source(self.source.load(i))
-
-    def _target(self, step: int, j: int) -> tuple[torch.Tensor, torch.Tensor]:
-        position, rare = step * self.target_count + j, None
+            return _Picked(self._pick_source("source", step, place, self.source_count))
+        j = place - self.source_count
+        position, rare, rng = step * self.target_count + j, None, None
         i = shuffled(position, len(self.target), seed_of(self.seed, "target"))
         if self.rare_crops:
             rng = np.random.default_rng((seed_of(self.seed, "rare"), position))
             i, rare = self.rare_crops.pick(i, rng)
-        pair = self.target.load(i)
-        centre = None if rare is None else rng.choice(np.argwhere(pair[1] == rare))
-        pair = self.augment_target(pair, centre)
-        return self.collage(pair, self._source("collage", step, j, self.target_count)) if self.collage else pair
+        pasted = self._pick_source("collage", step, j, self.target_count) if self.collage else None
+        return _Picked(pasted, i, rare, rng)
+
+    def _pick_source(self, stream: str, step: int, j: int, count: int) -> int:
+        return self.pick_source(step * count + j, len(self.source), seed_of(self.seed, stream))
+
+    def _read(self, picked: _Picked) -> tuple[Pair | None, Pair | None]:
+        """The source and the target image of a place."""
+        source = None if picked.source is None else self.source.load(picked.source)
+        return source, None if picked.target is None else self.target.load(picked.target)
+
+    def _made(self, picked: _Picked, source: Pair | None, target: Pair | None) -> tuple[torch.Tensor, torch.Tensor]:
+        if target is None:
+            return self.augment_source(source)
+        centre = None if picked.rare is None else picked.rng.choice(np.argwhere(target[1] == picked.rare))
+        pair = self.augment_target(target, centre)
+        return self.collage(pair, self.augment_source(source)) if self.collage else pair
 
 
 class _Told(Dataset):

@@ -87,6 +87,7 @@ def _train(
         rare_crops=_rare_crops(settings, table, unlabelled),
         seed=settings.seed,
         team=team,
+        threads=1 if workers else settings.threads,
         **_class_balance(settings, statistics, labelled),
     )
     parts = {"model": model, "optimizer": optimizer, "scheduler": scheduler}
@@ -168,7 +169,7 @@ def _class_balance(settings: Train, statistics: Path | None, labelled: batches.L
         raise BadInput("balance_temperature: class balance needs --statistics; give the file, or set it to null")
     with store.open_hdf5(statistics, "statistics") as file:
         pixels, ids, classes = file["class_pixels"][:], store.image_ids(file), file.classes
-    if classes != settings.source.classes or ids != labelled.rows["image_id"].tolist() or not pixels.any():
+    if classes != settings.source.classes or ids != labelled.ids or not pixels.any():
         raise BadInput(f"{statistics}: other images or classes than --source, or no labels; give the file of this run")
 
     def pick(position: int, count: int, seed: int) -> int:
