@@ -23,7 +23,7 @@ Numbers are set against bare ones of the same run, measured in turns with them, 
 """
 LARGE = "inference.py --size 1024 2048 --images 4 --repeats 3 --ways"
 PARTS = {  # heading: script and arguments
-    "Training": ["training.py"],
+    "Training": ["training.py", "--turns", "2"],
     "Inference": ["inference.py"],
     "Inference of large images": [*LARGE.split(), "whole image, K = 1", "whole image, K = 3"],
     "Label maps": ["labels.py"],
