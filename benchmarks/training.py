@@ -10,6 +10,7 @@ which the GPU computes.
 
 import argparse
 import tempfile
+import time
 from pathlib import Path
 from statistics import median
 from typing import NamedTuple
@@ -35,6 +36,7 @@ class Case(NamedTuple):
     batch: int = 8
     model: dict = {"architecture": "FPN"}  # noqa: RUF012
     caches: tuple[int, ...] = (0, 10_000)  # MB
+    compile: bool = False
 
 
 CASES = {
@@ -44,11 +46,13 @@ CASES = {
     "Cityscapes, 1024×2048 JPEG, crops 512×1024": Case((1024, 2048), (512, 1024), "jpg", 12, 6, 4),
 }
 STREETS = Case((1024, 2048), (512, 1024), "jpg", 40, 60, 4)
+DEEPLAB = STREETS._replace(model={"encoder": "resnet101", "weights": None})
+SEGFORMER = STREETS._replace(model={"architecture": "Segformer", "encoder": "mit_b2", "weights": None}, caches=(0,))
 GPU_CASES = {
-    "DeepLabV3+, ResNet-101": STREETS._replace(model={"encoder": "resnet101", "weights": None}),
-    "SegFormer, MiT-B2": STREETS._replace(
-        model={"architecture": "Segformer", "encoder": "mit_b2", "weights": None}, caches=(0,)
-    ),
+    "DeepLabV3+, ResNet-101": DEEPLAB,
+    "DeepLabV3+, ResNet-101, compiled": DEEPLAB._replace(caches=(0,), compile=True),
+    "SegFormer, MiT-B2": SEGFORMER,
+    "SegFormer, MiT-B2, compiled": SEGFORMER._replace(compile=True),
 }
 PLAIN_STEPS = 10
 
@@ -81,7 +85,13 @@ def inputs(folder: Path, case: Case) -> dict[str, Path]:
 def settings_of(case: Case, cache: int, threads: int, device: str) -> Train:
     values = {"classes": CLASSES, "values": {str(c): c for c in range(len(CLASSES))} | {"255": 255}}
     chosen = {"model": case.model, "optimizer": {"name": "adamw"}, "device": device, "threads": threads}
-    chosen |= {"source": values, "source_size": case.size, "target_size": case.size, "batch": case.batch}
+    chosen |= {
+        "source": values,
+        "source_size": case.size,
+        "target_size": case.size,
+        "batch": case.batch,
+        "compile": case.compile,
+    }
     chosen |= {"augmentation": {"crop": case.crop}, "course": {"steps": case.steps, "learning_rate": 1e-4}}
     return parse(Train, chosen | {"target_share": 0.5, "collage_share": 0.5, "cache_mb": cache}, "train")
 
@@ -93,21 +103,31 @@ def finished() -> None:
 
 
 class Loop:
-    """`training.train` timed, from its first batch to its last step."""
+    """`training.train` timed: seconds of a step, from the end of the first, for which a network may be compiled."""
 
     def __init__(self):
         self.loop, self.seconds = training.train, 0.0
         training.train = self
 
-    def __call__(self, *arguments) -> None:
-        self.seconds = seconds(lambda: (self.loop(*arguments), finished()))
+    def __call__(self, model, batches, optimizer, scheduler, report, after_step, *more, **options) -> None:
+        ends = []
+
+        def told(done: int) -> None:
+            if not ends:
+                finished()
+            ends.append(time.perf_counter())
+            after_step(done)
+
+        self.loop(model, batches, optimizer, scheduler, report, told, *more, **options)
+        finished()
+        self.seconds = (time.perf_counter() - ends[0]) / (len(ends) - 1)
 
 
 def stage(loop: Loop, settings: Train, paths: dict[str, Path], folder: Path) -> float:
-    """Seconds per step of the loop of a whole stage."""
+    """Seconds of a step in a whole stage."""
     paths = paths | {"out": folder / "model.pt", "restart": folder / "restart.pt", "tensorboard": folder / "log"}
     train.run(settings, made_by=MADE_BY, **paths)
-    return loop.seconds / settings.course.steps
+    return loop.seconds
 
 
 def in_memory(settings: Train, device: torch.device) -> tuple[models.Segmenter, torch.Tensor, torch.Tensor]:
@@ -127,8 +147,8 @@ def bare(loop: Loop, settings: Train, device: torch.device) -> float:
     optimizer = training.make_optimizer(model, settings.optimizer, 1e-4)
     scheduler = training.SCHEDULES[settings.course.schedule](optimizer, settings.course.steps)
     steps = [(images, labels)] * settings.course.steps
-    loop(model, steps, optimizer, scheduler, lambda *_: None, lambda _: None)
-    return loop.seconds / settings.course.steps
+    loop(model, steps, optimizer, scheduler, lambda *_: None, lambda _: None, compiled=settings.compile)
+    return loop.seconds
 
 
 def plain(settings: Train, device: torch.device) -> float:
@@ -152,13 +172,13 @@ def main() -> None:
     device = models.device_of("auto")
     cases = GPU_CASES if device.type == "cuda" else CASES
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("cases", nargs="*", default=list(cases), metavar="CASE", choices=[*cases, []])
+    parser.add_argument("cases", nargs="*", default=[], metavar="CASE", choices=[*cases, []])
     parser.add_argument("--turns", type=int, default=5)
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--workers", type=int, help="processes that make batches; as a training chooses without")
     arguments = parser.parse_args()
     loop, rows = Loop(), []
-    for name in arguments.cases:
+    for name in arguments.cases or cases:
         case = cases[name]
         with tempfile.TemporaryDirectory() as temporary:
             folder = Path(temporary)

@@ -302,3 +302,15 @@ def test_factor_of_an_encoder_that_is_not_there_is_refused(streetnets):
     assert len(training.make_optimizer(model, Optimizer(), 0.01).param_groups) == 1
     with pytest.raises(BadInput, match=r"optimizer.encoder_factor: streetnets:small has no part named encoder"):
         training.make_optimizer(model, Optimizer(encoder_factor=0.1), 0.01)
+
+
+def test_a_network_is_the_one_of_its_library():
+    """What is left out of building it, because it takes long, changes no weight."""
+    import segmentation_models_pytorch as smp
+
+    settings = Model(architecture="FPN", encoder="tu-tf_efficientnet_lite0", weights=None)
+    torch.manual_seed(3)
+    ours = models.build(settings, CLASSES).network.state_dict()
+    torch.manual_seed(3)
+    theirs = smp.create_model("FPN", settings.encoder, encoder_weights=None, classes=len(CLASSES)).state_dict()
+    assert ours.keys() == theirs.keys() and all(torch.equal(ours[name], theirs[name]) for name in ours)

@@ -1,5 +1,7 @@
 """The train stage with a small network: how long it trains, and what it refuses."""
 
+import shutil
+
 import numpy as np
 import pytest
 import torch
@@ -97,3 +99,40 @@ def test_rare_crops_change_the_training_and_need_thresholds_and_pseudolabels(cot
     del paths["thresholds"]
     message = refused("train", settings(**rare), out=tmp_path / "m.pt", **paths)
     assert message.startswith("error: rare_crops: they need --thresholds and --pseudolabels")
+
+
+# ---- compiled ---------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def small(tmp_path, monkeypatch):
+    """Settings of a network of two layers: to compile one takes as long as it has kinds of layers."""
+    (tmp_path / "twolayers.py").write_text(
+        "from torch import nn\n\ndef net(classes):\n"
+        "    return nn.Sequential(nn.Conv2d(3, 4, 3, padding=1), nn.ReLU(), nn.Conv2d(4, classes, 1))\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("TORCHINDUCTOR_CACHE_DIR", str(tmp_path / "compiled"))
+    model = {"architecture": "twolayers:net", "encoder": None, "weights": None}
+    return {"model": model, "trust": [model["architecture"]], "course": course(steps=4)}
+
+
+@pytest.mark.skipif(shutil.which("g++") is None, reason="torch.compile needs a C++ compiler")
+def test_a_compiled_training_is_the_same_but_for_rounding(cotrain, paths, tmp_path, small):
+    plain = trained(cotrain, tmp_path / "plain.pt", small, source=paths["source"])
+    compiled = trained(cotrain, tmp_path / "compiled.pt", small | {"compile": True}, source=paths["source"])
+    assert list(tmp_path.glob("compiled/**/*.so"))
+    assert plain.keys() == compiled.keys()
+    assert all(torch.allclose(plain[name], compiled[name], atol=1e-5) for name in plain)
+
+
+def test_a_network_that_cannot_be_compiled_is_refused(cotrain, paths, tmp_path, small):
+    from torch._inductor import config
+
+    torch.compiler.reset()
+    with config.patch({"cpp.cxx": ("/nonexistent",)}):
+        result = cotrain("train", settings(**small, compile=True), out=tmp_path / "model.pt", source=paths["source"])
+    assert result.code == 2 and result.err.count("error: ") == 1, result.err
+    assert "training.compile: torch cannot compile twolayers:net here" in result.err
+    assert not (tmp_path / "model.pt").exists()

@@ -122,6 +122,7 @@ class Training(Strict):
     restart_minutes: Positive | None = Field(
         5, description="minutes between writes of the file that a killed training goes on from; null: none"
     )
+    compile: bool = Field(False, description="compile networks with torch.compile; sums are in another order then")
 
     @model_validator(mode="after")
     def _an_image_for_each(self) -> Self:

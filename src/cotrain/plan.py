@@ -494,6 +494,7 @@ class Plan:
             "workers": training.workers,
             "cache_mb": training.cache_mb,
             "restart_minutes": training.restart_minutes,
+            "compile": training.compile,
         }
         if round in (SOURCE, SOURCE_2, SOURCE_ONLY):
             model = config.model_2 if round == SOURCE_2 else config.model

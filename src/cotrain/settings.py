@@ -398,6 +398,7 @@ class Train(Strict):
     workers: Workers = None
     cache_mb: Annotated[int, Field(ge=0)] = Field(2000, description="memory for decoded images, MB")
     restart_minutes: Positive | None = Field(5, description="minutes between writes of --restart; null: never")
+    compile: bool = Field(False, description="compile the network with torch.compile, which takes minutes")
 
 
 class Evaluate(Views):

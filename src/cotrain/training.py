@@ -67,17 +67,20 @@ def train(
     after_step,
     first: int = 0,
     team: Team = ALONE,
+    compiled: bool = False,
 ) -> None:
     """Train `model` in place, one step per batch of images (B, 3, h, w) and labels (B, h, w), both uint8.
 
     The steps count from `first`. `report(step, loss, images, labels, logits)` is called now and then, with this
     process's part of the batch, and `after_step(steps done)` each time.
-    `team` are the processes that share the training; `batches` then has this process's part of each.
-    Raises BadInput when the loss stops being a number.
+    `team` are the processes that share the training; `batches` then has this process's part of each. `compiled` has
+    torch compile the network at the first step. Raises BadInput when the loss stops being a number.
     """
     device = next(model.parameters()).device
     model.train()
     network = team.network(model)
+    if compiled:
+        network = torch.compile(network, dynamic=False)
     for step, (images, labels) in enumerate(team.together(batches), first):
         pixels = team.sum((labels != VOID).sum().item())
         images, labels = images.to(device, non_blocking=True), labels.to(device, non_blocking=True)
@@ -103,6 +106,10 @@ def _logits(network: nn.Module, images: torch.Tensor, architecture: str) -> torc
         raise BadInput(
             f"batch, augmentation.crop: {len(images)} images of {images.shape[-2]}×{images.shape[-1]} are too "
             f"little to train {architecture} ({in_short(error)}); raise one of the two"
+        ) from None
+    except torch._dynamo.exc.TorchDynamoException as error:
+        raise BadInput(
+            f"training.compile: torch cannot compile {architecture} here ({in_short(error)}); set it to false"
         ) from None
 
 

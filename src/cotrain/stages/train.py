@@ -104,7 +104,7 @@ def _train(
         log.write(step, loss, optimizer.param_groups[-1]["lr"], *batch)
 
     with kept, log:
-        training.train(model, bar, optimizer, scheduler, report, kept.after_step, done, team)
+        training.train(model, bar, optimizer, scheduler, report, kept.after_step, done, team, settings.compile)
         training.check_numbers(model, steps)
         if team.first:
             models.save(out, model, made_by)
