@@ -5,7 +5,7 @@ import sys
 
 
 def main() -> int:
-    """As `cli.main`, with the search for garbage off until the stage begins: imports make none, and cause many."""
+    """As `cli.main`; until the stage begins no garbage is looked for: imports make little and set off many searches."""
     gc.disable()
     from cotrain import cli
 
