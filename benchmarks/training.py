@@ -43,7 +43,7 @@ CASES = {
     "toycity, 96×192": Case((96, 192), (96, 192), "png", 64, 96),
     "IDD-lite, 128×176": Case((128, 176), (128, 176), "jpg", 64, 64),
     "Cityscapes, 1024×2048 PNG, crops 512×1024": Case((1024, 2048), (512, 1024), "png", 12, 6, 4, caches=(0,)),
-    "Cityscapes, 1024×2048 JPEG, crops 512×1024": Case((1024, 2048), (512, 1024), "jpg", 12, 6, 4),
+    "Cityscapes, 1024×2048 JPEG, crops 512×1024": Case((1024, 2048), (512, 1024), "jpg", 12, 6, 4, caches=(0,)),
 }
 STREETS = Case((1024, 2048), (512, 1024), "jpg", 40, 60, 4)
 DEEPLAB = STREETS._replace(model={"encoder": "resnet101", "weights": None})
