@@ -6,7 +6,6 @@ The workflow reads these whenever it is parsed, so nothing heavy is imported her
 import hashlib
 import json
 import os
-import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -52,10 +51,10 @@ def matching(folder: Path, pattern: str) -> Iterator[tuple[str, str]]:
     A folder of such a name is among them: it is no image, and whoever opens it says so.
     """
     head, _, tail = pattern.partition("{id}")
-    fits = re.compile(re.escape(head) + "(?P<id>.+)" + re.escape(tail), re.DOTALL)
+    start, end = len(head), -len(tail) or None
     for name in _names(folder, head.rpartition("/")[0]):
-        if match := fits.fullmatch(name):
-            yield match["id"], name
+        if len(name) > len(head) + len(tail) and name.startswith(head) and name.endswith(tail):
+            yield name[start:end], name
 
 
 def _names(folder: Path, below: str) -> Iterator[str]:
