@@ -198,6 +198,16 @@ def test_combination_equals_a_loop_over_pixels(seed):
     assert found_confidence.dtype == np.uint16 and np.array_equal(found_confidence, expected_confidence)
 
 
+def test_combination_takes_maps_of_several_blocks_in_any_memory_order(monkeypatch):
+    monkeypatch.setattr(pseudolabels, "BLOCK", 5)
+    (label, other), (confidence, other_confidence) = random_maps(0, 2, 7, 6, classes=3)
+    expected = pseudolabels.combine(label, confidence, other, other_confidence)
+    adopt = (label == VOID) & (other != VOID)
+    assert np.array_equal(expected[0], np.where(adopt, other, label))
+    turned = pseudolabels.combine(label.T, confidence.T, other.T, other_confidence.T)
+    assert all(np.array_equal(one.T, two) for one, two in zip(turned, expected, strict=True))
+
+
 def test_disagreement_of_two_labels_stays_in_both():
     mine, his = np.array([[0]], np.uint8), np.array([[1]], np.uint8)
     low, high = np.array([[1]], np.uint16), np.array([[65535]], np.uint16)

@@ -214,7 +214,7 @@ def combine(
 
     Class maps (H, W) uint8, confidences (H, W) uint16. Returns the combined map and its confidences.
     """
-    combined, sure = np.empty_like(label), np.empty_like(confidence)
+    combined, sure = np.empty(label.shape, label.dtype), np.empty(label.shape, confidence.dtype)
     maps = label, other_label, combined, confidence, other_confidence, sure
     for own, other, joined, own_sure, other_sure, joined_sure in _blocks(*maps):
         adopt = ((own == VOID) & (other != VOID)).view(np.uint8)
