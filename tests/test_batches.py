@@ -2,6 +2,7 @@
 
 import os
 import signal
+from threading import Barrier
 
 import numpy as np
 import pytest
@@ -443,3 +444,21 @@ def test_source_images_without_labels_are_refused(tmp_path):
     index = write_index(tmp_path / "source.csv", {"a": pixels(0)})
     with pytest.raises(BadInput, match=r"source\.csv: it lists images without labels"):
         batches.LabelledImages(index, Labels(classes=CLASSES, values={0: 0}), SIZE)
+
+
+class Meeting(Memory):
+    """Images that are read two at a time, or not at all."""
+
+    barrier = Barrier(2, timeout=20)
+
+    def load(self, i: int) -> batches.Pair:
+        self.barrier.wait()
+        return super().load(i)
+
+
+def test_threads_read_the_images_of_a_batch_at_the_same_time_into_their_places():
+    flipped = [augmentation(flip=0.5)] * 2
+    alone = make(memory(9), augment=flipped)
+    together = make(Meeting(memory(9).labels), augment=flipped, threads=2)
+    for step in range(3):
+        assert all(torch.equal(one, two) for one, two in zip(alone[step], together[step], strict=True))

@@ -102,9 +102,10 @@ class Cached:
             return self.kept[i]
         pair = self.images.load(i)
         with self.lock:
-            self.room -= sum(array.nbytes for array in pair)
-            if self.room >= 0:
-                self.kept[i] = pair
+            if i not in self.kept:  # by another thread
+                self.room -= sum(array.nbytes for array in pair)
+                if self.room >= 0:
+                    self.kept[i] = pair
         return pair
 
 

@@ -12,7 +12,7 @@ from cotrain.plan import ROUND, SHARD, Plan, round_of
 from cotrain.provenance import sidecar
 from cotrain.reruns import Reruns, wanted
 
-gc.freeze()  # of what Snakemake and we imported, nothing is garbage: looking for it took a tenth of a dry run
+gc.freeze()  # of what Snakemake and we imported, nothing is garbage: looking for it again and again takes time
 
 
 def bad_input(error):
