@@ -25,8 +25,8 @@ def edited(run, dry_run):
     """What is planned after an edit, given by dotted keys, as data or as the text of an overlay."""
     furnish(run)
 
-    def plan(edit=None):
-        return dry_run(run, nested(edit) if isinstance(edit, dict) else edit)
+    def plan(edit=None, *targets):
+        return dry_run(run, nested(edit) if isinstance(edit, dict) else edit, *targets)
 
     return plan
 
@@ -145,44 +145,11 @@ def test_more_selftraining_keeps_its_cycles_and_starts_model_2_anew(edited):
     assert not {rule for rule, _ in names} & {"render", "index", "color", "statistics", "train_source"}
 
 
-# ---- sharing ----------------------------------------------------------------------------------------------------
-
-SHARED = {"render", "index", "color", "statistics", "train_source"}
-
-
-def test_run_that_shares_with_a_finished_one_makes_no_data_and_no_source_model(edited):
-    plan = edited({"run": "variant", "share_with": "tiny", "cotrain.lambda": 0.5, "selftrain.cycles": 3})
-    assert not {job.rule for job in plan.jobs} & SHARED
-    tuned = [job for job in plan.jobs if job.rule == "finetune" and job.log.startswith("selftrain")]
-    assert len(tuned) == 3 and all("results/tiny/source/model.pt" in job.inputs for job in tuned)
-    assert all(path.startswith("results/variant/") for job in plan.jobs for path in job.outputs)
-
-
-def test_what_several_runs_share_is_made_once_and_in_its_own_place(edited):
-    """Two variants, and the run itself, name the same files."""
-    made = [
-        sorted(path for job in edited(edit).jobs if job.rule in SHARED for path in job.outputs)
-        for edit in ({"run": "a", "share_with": "base", "cotrain.lambda": 0.5}, {"run": "b", "share_with": "base"},
-                     {"run": "base"})
-    ]  # fmt: skip
-    assert made[0] == made[1] == made[2]
-    assert [path for path in made[0] if path.endswith(".pt")] == [
-        f"results/base/{round}/model.pt" for round in ("source", "source_only")
-    ]
-
-
-@pytest.mark.parametrize(
-    ("edit", "words"),
-    [
-        ({"training": {"source": {"steps": 5}}}, "source/model.pt is made otherwise (training.source.steps: 4 → 5)"),
-        ({"seed": 5}, "(seed: 1 → 5)"),
-    ],
-)
-def test_run_that_would_change_what_it_shares_is_refused(run, tmp_path, edit, words):
-    overlay = tmp_path / "variant.yaml"
-    overlay.write_text(yaml.safe_dump({"run": "variant", "share_with": "tiny"} | edit))
-    result = snakemake(run, "-n", overlays=(TINY, overlay))
-    assert result.returncode == 2 and words in result.stderr and "Traceback" not in result.stderr, result.stderr
+def test_several_files_of_a_new_run_are_planned_at_once(run, edited):
+    """Snakemake does not look again into folders that it has listed, where tickets are written meanwhile."""
+    files = [str(run / f"absent/new/{file}") for file in ("data/source.csv", "data/target.csv", "source/model.pt")]
+    plan = edited({"run": "new", "results": str(run / "absent")}, *files)
+    assert [rule for rule, _ in plan.names].count("index") == 2
 
 
 # ---- the files --------------------------------------------------------------------------------------------------

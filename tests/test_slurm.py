@@ -141,9 +141,9 @@ def test_stages_ask_for_about_the_memory_that_they_need(disturbed, cluster):
 
 
 def test_jobs_ask_for_about_the_memory_that_they_need(disturbed):
-    """As SLURM saw it; it kills those that exceed it. A group asks for two stages, which may miss each other."""
+    """As SLURM saw it, now and then, which may miss the peak of a short job; it kills those that exceed it."""
     first = {job.comment: job.memory for job in reversed(disturbed[1])}
     for kind in {job.kind for job in disturbed[1]}:
         done = [job for job in disturbed[1] if job.kind == kind and job.state == "COMPLETED"]
         least = min(slurm.ratio(job, first[job.comment]) for job in done)
-        assert 1 < least < (2.5 if kind in slurm.GROUPS else 2), kind
+        assert 1 < least < 2.5, kind

@@ -28,7 +28,7 @@ def job(tmp_path, monkeypatch):
         runs = Reruns(tmp_path / "run", active=True)
         outputs, text = ["run/out.csv", "run/out.txt"], json.dumps(settings)
         path = runs.ticket("draw", "x", outputs, lambda: wanted("draw", text, keys, list(inputs), None))
-        assert path == str(tmp_path / "run/.tickets/draw/x.json")
+        assert path == str(tmp_path / "run/.tickets/draw/x/ticket.json")
         return Path(path).stat().st_mtime > time.time() - 60
 
     ticket()
@@ -44,7 +44,7 @@ def make(path: str, stage: str, settings: dict, inputs: dict[str, list[str]], te
 
 def test_ticket_is_old_while_all_is_as_it_was(job):
     assert not job()
-    assert Path("run/.tickets/draw/x.json").stat().st_mtime == PAST
+    assert Path("run/.tickets/draw/x/ticket.json").stat().st_mtime == PAST
 
 
 @pytest.mark.parametrize("settings", [{"seed": 1, "count": 3}, {"count": 3.0, "seed": 1}])
@@ -79,7 +79,7 @@ def test_words_leave_out_an_edit_without_effect_that_was_put_back(job, capsys):
 
 @pytest.mark.parametrize("damage", ["", "{", "[]", '{"wanted": 1}', "\0"])
 def test_lost_or_damaged_ticket_leaves_the_words_of_the_stage(job, tmp_path, capsys, damage):
-    ticket = tmp_path / "run/.tickets/draw/x.json"
+    ticket = tmp_path / "run/.tickets/draw/x/ticket.json"
     ticket.write_text(damage)
     assert not job()
     ticket.write_text(damage)
@@ -255,13 +255,13 @@ def test_inactive_process_writes_and_asks_nothing(tmp_path):
         raise AssertionError
 
     runs = Reruns(tmp_path / "run", active=False)
-    assert runs.ticket("draw", "x", ["out.csv"], ask) == str(tmp_path / "run/.tickets/draw/x.json")
+    assert runs.ticket("draw", "x", ["out.csv"], ask) == str(tmp_path / "run/.tickets/draw/x/ticket.json")
     assert not (tmp_path / "run").exists()
 
 
 def test_place_that_cannot_be_written_is_named(tmp_path):
     (tmp_path / "run").write_text("a file where the folder should be")
-    with pytest.raises(BadInput, match=r"x\.json: cannot be written"):
+    with pytest.raises(BadInput, match=r"ticket\.json: cannot be written"):
         Reruns(tmp_path / "run", active=True).ticket(
             "draw", "x", ["out.csv"], lambda: wanted("draw", json.dumps(DRAW), {}, [], None)
         )

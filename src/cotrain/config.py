@@ -57,6 +57,7 @@ def _name(name: str) -> str:
 
 Cycles = Annotated[int, Field(ge=0, le=99)]
 Folder = Annotated[str, AfterValidator(_folder)]
+Names = Annotated[str, Field(pattern=r"^[A-Za-z0-9_*?][A-Za-z0-9_.*?-]*$", description="letters, digits, _ . - * ?")]
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9_.-]+$", description="letters, digits, _ . -"), AfterValidator(_name)]
 
 
@@ -236,7 +237,10 @@ class Final(Strict):
 class Config(Strict):
     run: Name = Field("demo", description="results go to results/<run>")
     results: Folder = Field("results", description="folder of all results")
-    share_with: Name | None = Field(None, description="run whose data and source models are this one's; null: none")
+    share_with: Names | None = Field(
+        None,
+        description="other runs (`a-*`: all such names) whose files are taken where this one's would be alike",
+    )
     seed: Seed = 0
     device: Device = "auto"
     data: Data

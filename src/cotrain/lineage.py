@@ -54,6 +54,8 @@ def explanation(path: Path) -> Iterator[str]:
     made = made_by(path)
     yield f"{path}  {_short(kept(path)['sha256'])}  dropped" if dropped(path) else f"{path}  {_short(sha256(path))}"
     accepted = "; later changes of it are accepted" if "accepted" in (kept(path) or {}) else ""
+    if origin := (kept(path) or {}).get("taken_from"):
+        yield f"taken from {origin}"
     yield f"made by {made['stage']} of cotrain {made['code']}, {len(made.get('definitions', {}))} definitions{accepted}"
     yield "settings" if made["settings"] else "settings: none"
     yield from (f"  {name}: {json.dumps(value)}" for name, value in sorted(_flat(made["settings"]).items()))

@@ -185,6 +185,12 @@ class Plan:
         cycle = f"Cycle {int(rest[0])}" if rest else stage.removesuffix("_2").replace("_", " ").capitalize()
         return phase, cycle, rest[1] if len(rest) > 1 else "2" if stage.endswith("_2") else "1"
 
+    def has(self, name: str) -> bool:
+        """Whether there are jobs of that name: a round, a cycle, a table, rows of scores, or of no name."""
+        rounds = {SOURCE, *self.evaluated, *self.ablation, *self.mixbatch_rounds}
+        cycles = {r.rpartition("/")[0] for r in rounds if r.startswith(COTRAIN)}
+        return name in rounds | cycles | {*self.domains, "target_labelled", "evaluated", "ablation", ""}
+
     # ---- files: all of them, and what each round's stages read -----------------------------------------------
 
     @property
@@ -212,10 +218,6 @@ class Plan:
             files += ["summary.csv", "summary.txt", "figures/overview.png", "figures/progress.png"]
         files += ["report.html"]
         return list(dict.fromkeys(files))
-
-    def shared(self, path: str) -> bool:
-        """Whether a file of the run may be that of another run, with `share_with`: the data and the source models."""
-        return path.split("/")[0] in ("data", SOURCE, SOURCE_2, SOURCE_ONLY) or path in self.prior_picture
 
     @property
     def prior_picture(self) -> list[str]:
@@ -292,7 +294,7 @@ class Plan:
 
     def aligned(self, round: str) -> bool:
         """Whether the round's source images are LAB-aligned."""
-        return self.config.align_colors and round != SOURCE_ONLY
+        return round != SOURCE_ONLY and self.config.align_colors
 
     def prior(self, _: str) -> list[str]:
         """Statistics of the source with the spatial prior, which every inference reads; none without it."""
@@ -300,7 +302,7 @@ class Plan:
 
     def _labelled_by(self, round: str) -> str:
         """The round whose predictions this round trains on; the first cycle's do not depend on the collage."""
-        return self.selftrain_rounds[0] if round == self.mixbatch_rounds[0] else round
+        return f"{SELFTRAIN}/01" if round == f"{MIXBATCH}/01" else round
 
     def _mixed(self, round: str) -> dict:
         """Settings of how target images are mixed and cropped by their pseudo-labels."""

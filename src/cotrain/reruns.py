@@ -20,6 +20,7 @@ from cotrain.manifest import manifest
 from cotrain.provenance import dropped, entries, kept, listing, made_files, named_files, sha256, sidecar, unchanged
 from cotrain.settings import completed
 
+TICKETS = ".tickets"
 PAST = 1_000_000_000  # seconds since 1970
 NEW = "not there yet"
 UNKNOWN = "nothing is known of how it was made"
@@ -49,42 +50,32 @@ def wanted(stage: str, settings: str, keys: dict, inputs: list[str], folder: str
 class Reruns:
     """Tickets of the jobs of one run; says on standard error, once for each cause, why finished jobs run again."""
 
-    def __init__(self, folder: Path, active: bool, base: Path | None = None):
-        """`active` is false in a process that only runs a job that another one planned.
-
-        `base` is the folder of another run with which files are shared: they may be made there, but not made again.
-        """
-        self.folder, self.active, self.base = folder, active, base
+    def __init__(self, folder: Path, active: bool):
+        """`active` is false in a process that only runs a job that another one planned."""
+        self.folder, self.active = folder, active
         self.written: set[Path] = set()
         self.said: set[str] = set()
-        for place in [folder, *([base] if base else [])] if active else []:
-            with _writable(place):
-                settle(place)
+        if active:
+            with writable(folder):
+                settle(folder)
 
     def ticket(self, stage: str, job: str, outputs: list[str], wanted: Callable[[], Wanted]) -> str:
-        """Path of the ticket of a job of a stage."""
-        path = self.folder / ".tickets" / self._sharing(outputs[0]) / _name(stage, job)
+        """Path of the ticket of a job of a stage, in a folder of its own: Snakemake lists each folder only once."""
+        path = self.folder / TICKETS / stage / (job or stage) / "ticket.json"
         if self.active and path not in self.written:
             self.written.add(path)
-            with _writable(path):
+            with writable(path):
                 self._write(path, stage, job, [Path(output) for output in outputs], wanted())
         return str(path)
-
-    def _sharing(self, output: str | Path) -> str:
-        """Tickets of shared files are kept apart, as the run may have such files of its own."""
-        return f"shared/{self.base.name}" if self.base and Path(output).is_relative_to(self.base) else ""
 
     def _write(self, path: Path, stage: str, job: str, outputs: list[Path], wanted: Wanted) -> None:
         output, *others = outputs
         reasons, before = reasons_to_rerun(output, stage, wanted), _json(path)
         reasons = reasons or [UNKNOWN for other in others if other.exists() and not kept(other)][:1]
         making = sha256(sidecar(output)) if kept(output) else ""
-        if self._sharing(output) and reasons not in ([], [NEW]):
-            theirs = _json(self.base / ".tickets" / _name(stage, job))
-            made = _keys_of_the_making(theirs, making, output, wanted, reasons)
-            raise self._not_shared(output, wanted.keys, made, reasons)
         made = _keys_of_the_making(before, making, output, wanted, reasons)
-        ticket = {"wanted": wanted._asdict(), "made": made, "making": making, "reasons": reasons}
+        ticket = {"stage": stage, "job": job, "outputs": list(map(str, outputs)), "wanted": wanted._asdict()}
+        ticket |= {"made": made, "making": making, "reasons": reasons}
         if rerun := reasons not in ([], [NEW]):
             ticket["written"] = time.time()  # Snakemake overlooks a new time where the content is that of the last run
             code = [reason for reason in reasons if reason.startswith(CODE)]
@@ -97,14 +88,6 @@ class Reruns:
             path.write_text(json.dumps(ticket, indent=1, sort_keys=True), encoding="utf-8")
         os.utime(path, None if rerun else (PAST, PAST))
 
-    def _not_shared(self, output: Path, keys: dict, made: dict, reasons: list[str]) -> BadInput:
-        """Other runs go on from it, too."""
-        why = "; ".join(_edited(made, keys) or reasons)
-        return BadInput(
-            f"config: share_with: {output} is made otherwise ({why}); share with another run, or with none (null), or "
-            f"bring that run up to date by itself: snakemake --config run={self.base.name}"
-        )
-
     def _say(self, job: str, causes: list[str]) -> None:
         for cause in causes:
             self._say_once(cause, f"out of date, {job} first: ")
@@ -116,7 +99,8 @@ class Reruns:
 
 
 @contextlib.contextmanager
-def _writable(path: Path) -> Iterator[None]:
+def writable(path: Path) -> Iterator[None]:
+    """BadInput for what goes wrong with writing there."""
     try:
         yield
     except OSError as error:
@@ -135,10 +119,6 @@ def _keys_of_the_making(ticket: dict | None, making: str, output: Path, wanted: 
         return wanted.keys
     made = making and last and kept(output)["provenance"]
     return last.keys if made and not [*_other_settings(made, last), *_other_paths(made, last)] else {}
-
-
-def _name(stage: str, job: str) -> str:
-    return f"{stage}/{job or stage}.json"
 
 
 def _edited(made: dict, keys: dict) -> list[str]:
@@ -179,7 +159,7 @@ def config_of(folder: Path) -> dict[str, object]:
     A key that files were made by with several values, in a run that is not finished, has them all as text.
     """
     found: dict[str, list] = {}
-    for path in sorted((folder / ".tickets").rglob("*.json")):
+    for path in sorted((folder / TICKETS).rglob("ticket.json")):
         ticket = _json(path) or {}
         wanted = ticket.get("wanted")
         keys = ticket.get("made") or (wanted.get("keys") if isinstance(wanted, dict) else {})
@@ -250,6 +230,19 @@ def _time(path: Path) -> int:
         return (stamp if path.is_dir() and stamp.exists() else path).stat().st_mtime_ns
     except OSError:
         return 0
+
+
+def read_ticket(path: Path) -> dict | None:
+    """A ticket as `Reruns` writes it; None if it is damaged, or of a version that did not say what its job makes."""
+    found = _json(path)
+    try:
+        wanted = Wanted(**found["wanted"])
+        texts = [found["stage"], found["job"], *found["outputs"], *wanted.inputs]
+        whole = all(isinstance(text, str) for text in texts) and found["outputs"]
+        tables = (wanted.settings, wanted.keys, wanted.others)
+        return found if whole and all(isinstance(table, dict) for table in tables) else None
+    except (KeyError, TypeError):
+        return None
 
 
 def _json(path: Path) -> dict | None:

@@ -1,4 +1,3 @@
-import fcntl
 import gc
 import os
 import sys
@@ -11,6 +10,7 @@ from cotrain.errors import BadInput
 from cotrain.plan import ROUND, SHARD, Plan, round_of
 from cotrain.provenance import sidecar
 from cotrain.reruns import Reruns, wanted
+from cotrain.sharing import hold, take
 
 gc.freeze()  # of what Snakemake and we imported, nothing is garbage: looking for it again and again takes time
 
@@ -29,12 +29,13 @@ try:
     for domain in PLAN.domains:
         PLAN.data_root(domain)  # says at once what is missing
     RUN = str(Path(CONFIG.results, CONFIG.run))
-    BASE = str(Path(CONFIG.results, CONFIG.share_with or CONFIG.run))  # has the data and the source models
     GPUS = PLAN.gpus()
     TRAINING_CORES = PLAN.training_cores(workflow.resource_settings.cores)
     if not workflow.is_main_process:  # a job may see GPUs that the login node lacks; it has the cores it was given
         TRAINING_CORES = int(os.environ.get("SLURM_CPUS_PER_TASK", TRAINING_CORES))
-    RERUNS = Reruns(Path(RUN), active=workflow.is_main_process, base=None if BASE == RUN else Path(BASE))
+    if CONFIG.share_with and workflow.is_main_process:
+        take(PLAN)
+    RERUNS = Reruns(Path(RUN), active=workflow.is_main_process)
 except BadInput as error:
     bad_input(error)
 
@@ -50,11 +51,11 @@ wildcard_constraints:
 
 
 def of_run(paths):
-    """Paths below the run's folder, or that of the run it shares them with, whatever holds them."""
+    """Paths below the run's folder, whatever holds them."""
     if isinstance(paths, dict):
         return {name: of_run(path) for name, path in paths.items()}
     if isinstance(paths, str):
-        return f"{BASE if PLAN.shared(paths) else RUN}/{paths}"
+        return f"{RUN}/{paths}"
     return [of_run(path) for path in paths]
 
 
@@ -147,29 +148,16 @@ def rendered(wildcards):
 def source_inputs():
     """What every training reads of the source: images, colours to align them to, class counts to balance them by."""
     return {
-        "source": f"{BASE}/data/source.csv",
-        "color": lambda wildcards: f"{BASE}/data/color.csv" if PLAN.aligned(getattr(wildcards, "round", "")) else [],
-        "statistics": f"{BASE}/data/source_statistics.h5" if CONFIG.training.class_balance else [],
+        "source": f"{RUN}/data/source.csv",
+        "color": lambda wildcards: f"{RUN}/data/color.csv" if PLAN.aligned(getattr(wildcards, "round", "")) else [],
+        "statistics": f"{RUN}/data/source_statistics.h5" if CONFIG.training.class_balance else [],
     }
 
 
-def hold(folder, how=fcntl.LOCK_EX):
-    """The open lock of a run's folder; the kernel takes it back when this process ends, however it ends."""
-    lock = Path(folder, ".lock")
-    lock.parent.mkdir(parents=True, exist_ok=True)
-    held = lock.open("w")
-    try:
-        fcntl.flock(held, how | fcntl.LOCK_NB)
-    except BlockingIOError:
-        bad_input(f"{folder}: another Snakemake is at work in this folder; wait for it, or give another `run`")
-    return held
-
-
 onstart:
-    HELD.append(hold(RUN))
-    if BASE != RUN:  # several runs may read it at a time, one may write
-        there = all(Path(path).exists() for path in of_run([path for path in PLAN.files if PLAN.shared(path)]))
-        HELD.append(hold(BASE, fcntl.LOCK_SH if there else fcntl.LOCK_EX))
+    if (lock := answered(hold)(Path(RUN))) is None:
+        bad_input(f"{RUN}: another Snakemake is at work in this folder; wait for it, or give another `run`")
+    HELD.append(lock)
 
 
 onsuccess:

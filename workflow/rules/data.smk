@@ -17,11 +17,11 @@ rule render:
 
 rule index:
     input:
-        unpack(job("index", f"{BASE}/data/{{table}}.csv", "table", folder=dataset_root, scenes=rendered)),
+        unpack(job("index", f"{RUN}/data/{{table}}.csv", "table", folder=dataset_root, scenes=rendered)),
     output:
-        f"{BASE}/data/{{table}}.csv",
+        f"{RUN}/data/{{table}}.csv",
     log:
-        f"{BASE}/logs/data/index_{{table}}.log",
+        f"{RUN}/logs/data/index_{{table}}.log",
     group:
         together("data")
     conda:
@@ -38,16 +38,16 @@ rule color:
         unpack(
             job(
                 "color",
-                f"{BASE}/data/color.csv",
+                f"{RUN}/data/color.csv",
                 "",
-                source=f"{BASE}/data/source.csv",
-                target=f"{BASE}/data/target.csv",
+                source=f"{RUN}/data/source.csv",
+                target=f"{RUN}/data/target.csv",
             )
         ),
     output:
-        f"{BASE}/data/color.csv",
+        f"{RUN}/data/color.csv",
     log:
-        f"{BASE}/logs/data/color.log",
+        f"{RUN}/logs/data/color.log",
     group:
         together("data")
     conda:
@@ -64,17 +64,17 @@ rule statistics:
         unpack(
             job(
                 "statistics",
-                f"{BASE}/data/source_statistics.h5",
+                f"{RUN}/data/source_statistics.h5",
                 "",
                 beside=of_run(PLAN.prior_picture),
-                source=f"{BASE}/data/source.csv",
+                source=f"{RUN}/data/source.csv",
             )
         ),
     output:
-        statistics=f"{BASE}/data/source_statistics.h5",
+        statistics=f"{RUN}/data/source_statistics.h5",
         picture=of_run(PLAN.prior_picture),
     log:
-        f"{BASE}/logs/data/statistics.log",
+        f"{RUN}/logs/data/statistics.log",
     group:
         together("data")
     conda:

@@ -6,7 +6,7 @@ rule evaluate:
                 f"{RUN}/evaluation/{{round}}.json",
                 beside=[f"{RUN}/evaluation/{{round}}.h5"],
                 models=lambda wildcards: of_run(PLAN.models(wildcards.round)),
-                images=f"{BASE}/data/validation.csv",
+                images=f"{RUN}/data/validation.csv",
             )
         ),
     output:
@@ -33,7 +33,7 @@ rule measure:
                 "measure",
                 f"{RUN}/evaluation/pseudolabels/{{round}}.json",
                 labels=lambda wildcards: of_run(PLAN.labels(wildcards.round)),
-                images=f"{BASE}/data/target_labelled.csv" if CONFIG.data.target.truth else [],
+                images=f"{RUN}/data/target_labelled.csv" if CONFIG.data.target.truth else [],
             )
         ),
     output:
@@ -116,7 +116,7 @@ rule plot:
                 beside=[f"{RUN}/figures/progress.png"],
                 summary=f"{RUN}/summary.csv",
                 predictions=[f"{RUN}/evaluation/{round}.h5" for round in PLAN.pictured],
-                images=f"{BASE}/data/validation.csv",
+                images=f"{RUN}/data/validation.csv",
             )
         ),
     output:

@@ -6,8 +6,8 @@ rule train_final:
                 f"{RUN}/final/model.pt",
                 "final",
                 **source_inputs(),
-                initial=f"{BASE}/source/model.pt",
-                target=f"{BASE}/data/target.csv",
+                initial=f"{RUN}/source/model.pt",
+                target=f"{RUN}/data/target.csv",
                 labels=f"{RUN}/final/pseudolabels.h5",
                 thresholds=of_run(PLAN.thresholds("final")),
             )

@@ -7,7 +7,7 @@ scattergather:
 
 rule draw:
     input:
-        unpack(job("draw", f"{RUN}/{{cycle}}/candidates.csv", "cycle", index=f"{BASE}/data/target.csv")),
+        unpack(job("draw", f"{RUN}/{{cycle}}/candidates.csv", "cycle", index=f"{RUN}/data/target.csv")),
     output:
         f"{RUN}/{{cycle}}/candidates.csv",
     log:
@@ -165,7 +165,7 @@ rule finetune:
                 f"{RUN}/{{round}}/model.pt",
                 **source_inputs(),
                 initial=lambda wildcards: of_run(PLAN.initial(wildcards.round)),
-                target=f"{BASE}/data/target.csv",
+                target=f"{RUN}/data/target.csv",
                 labels=lambda wildcards: of_run(PLAN.labels(wildcards.round)),
                 thresholds=lambda wildcards: of_run(PLAN.thresholds(wildcards.round)),
             )

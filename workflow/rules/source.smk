@@ -1,10 +1,10 @@
 rule train_source:
     input:
-        unpack(job("train", f"{BASE}/{{round}}/model.pt", **source_inputs())),
+        unpack(job("train", f"{RUN}/{{round}}/model.pt", **source_inputs())),
     output:
-        f"{BASE}/{{round}}/model.pt",
+        f"{RUN}/{{round}}/model.pt",
     log:
-        f"{BASE}/logs/{{round}}/train.log",
+        f"{RUN}/logs/{{round}}/train.log",
     wildcard_constraints:
         round="source|source_2|source_only",
     conda:
@@ -14,8 +14,8 @@ rule train_source:
         gpu=GPUS * CONFIG.training.gpus,
     params:
         settings=settings("train"),
-        restart=f"{BASE}/.restart/{{round}}.pt",
-        tensorboard=f"{BASE}/tensorboard/{{round}}",
+        restart=f"{RUN}/.restart/{{round}}.pt",
+        tensorboard=f"{RUN}/tensorboard/{{round}}",
     shell:
         "cotrain train --source {input.source:q} --color {input.color:q} --statistics {input.statistics:q}"
         " --out {output:q} --restart {params.restart:q}"
@@ -30,8 +30,8 @@ rule train_upper_bound:
                 f"{RUN}/upper_bound/model.pt",
                 "upper_bound",
                 **source_inputs(),
-                initial=f"{BASE}/source/model.pt",
-                target=f"{BASE}/data/target_labelled.csv",
+                initial=f"{RUN}/source/model.pt",
+                target=f"{RUN}/data/target_labelled.csv",
             )
         ),
     output:
