@@ -37,6 +37,7 @@ class Case(NamedTuple):
     model: dict = {"architecture": "FPN"}  # noqa: RUF012
     caches: tuple[int, ...] = (0, 10_000)  # MB
     compile: bool = False
+    on_device: bool = False  # augmentation and collage
 
 
 CASES = {
@@ -51,6 +52,7 @@ SEGFORMER = STREETS._replace(model={"architecture": "Segformer", "encoder": "mit
 GPU_CASES = {
     "DeepLabV3+, ResNet-101": DEEPLAB,
     "DeepLabV3+, ResNet-101, compiled": DEEPLAB._replace(caches=(0,), compile=True),
+    "DeepLabV3+, ResNet-101, augmented on the GPU": DEEPLAB._replace(caches=(0,), on_device=True),
     "SegFormer, MiT-B2": SEGFORMER,
     "SegFormer, MiT-B2, compiled": SEGFORMER._replace(compile=True),
 }
@@ -92,7 +94,8 @@ def settings_of(case: Case, cache: int, threads: int, device: str) -> Train:
         "batch": case.batch,
         "compile": case.compile,
     }
-    chosen |= {"augmentation": {"crop": case.crop}, "course": {"steps": case.steps, "learning_rate": 1e-4}}
+    chosen |= {"augmentation": {"crop": case.crop, "on_device": case.on_device}}
+    chosen |= {"course": {"steps": case.steps, "learning_rate": 1e-4}}
     return parse(Train, chosen | {"target_share": 0.5, "collage_share": 0.5, "cache_mb": cache}, "train")
 
 

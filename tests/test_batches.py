@@ -117,10 +117,14 @@ def test_batch_leaves_torchs_generator_as_it_was():
     assert torch.equal(torch.rand(3), expected)
 
 
+@pytest.mark.parametrize("device", [None, torch.device("cpu")])
 @pytest.mark.parametrize("workers", [0, 1, 2])
-def test_workers_give_the_batches_of_one_process(workers):
-    data = make(memory(7), memory(7, first=100), [augmentation(zoom=(0.5, 2))] * 2, steps=5)
-    given = list(batches.ahead(data, 2, workers, pinned=False))
+def test_workers_give_the_batches_of_one_process(workers, device):
+    """Wherever they are augmented."""
+    options = {"collage": batches.Collage(THRESHOLDS, 0.5), "rare_crops": batches.RareCrops(np.ones((7, 3)), [1], 0.5)}
+    zoomed = [augmentation(zoom=(0.5, 2), flip=0.5)] * 2
+    data = make(memory(7), Memory(random_maps(0, 7, *SIZE, 3)[0], first=100), zoomed, steps=5, **options)
+    given = list(batches.ahead(data, 2, workers, pinned=False, device=device))
     assert len(given) == 3
     for step, (images, labels) in enumerate(given, start=2):
         assert torch.equal(images, data[step][0]) and torch.equal(labels, data[step][1])

@@ -5,11 +5,12 @@ from fractions import Fraction
 
 import numpy as np
 import pytest
+import torch
 from conftest import VOID, histogram_of, random_maps, statistics_of
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cotrain import pseudolabels
+from cotrain import batches, pseudolabels
 
 SEEDS = range(30)
 BIN = 1 / 65535
@@ -384,6 +385,10 @@ def test_rare_classes_are_those_below_the_share_of_the_predicted_pixels():
 # ---- collage ----------------------------------------------------------------------------------------------------
 
 
+def collage_mask(label, thresholds, share) -> np.ndarray:
+    return batches.Collage(thresholds, share).mask(torch.from_numpy(label)).numpy()
+
+
 def collage_loop(label, thresholds, share) -> np.ndarray:
     """The mask pixel by pixel."""
     present = sorted({c for c in label.ravel().tolist() if c != VOID}, key=lambda c: (thresholds[c], c))
@@ -401,32 +406,32 @@ def test_collage_equals_a_loop_over_pixels(seed, share):
     classes = int(rng.integers(1, 12))
     label = random_maps(seed, 1, 6, 8, classes)[0][0]
     thresholds = rng.integers(5, 10, classes) / 10  # ties
-    assert np.array_equal(pseudolabels.collage_mask(label, thresholds, share), collage_loop(label, thresholds, share))
+    assert np.array_equal(collage_mask(label, thresholds, share), collage_loop(label, thresholds, share))
 
 
 @pytest.mark.parametrize("m", [1, 2, 7, 19, 25, 34])
 def test_number_of_pasted_classes_is_the_floor_of_the_share(m):
     label = np.arange(m, dtype=np.uint8)[None]
     for percent in range(101):
-        pasted = pseudolabels.collage_mask(label, np.linspace(0.5, 0.9, m), percent / 100).sum()
+        pasted = collage_mask(label, np.linspace(0.5, 0.9, m), percent / 100).sum()
         assert pasted == max(1, percent * m // 100), percent
 
 
 def test_least_confident_classes_are_pasted():
     label = np.array([[0, 1, 2, 3]], np.uint8)
-    mask = pseudolabels.collage_mask(label, np.array([0.9, 0.5, 0.8, 0.6]), 0.5)
+    mask = collage_mask(label, np.array([0.9, 0.5, 0.8, 0.6]), 0.5)
     assert mask.tolist() == [[False, True, False, True]]
 
 
 def test_void_is_no_class_of_the_collage():
     label = np.array([[0, 1, VOID, VOID]], np.uint8)
-    assert pseudolabels.collage_mask(label, np.array([0.5, 0.9]), 1).tolist() == [[True, True, False, False]]
+    assert collage_mask(label, np.array([0.5, 0.9]), 1).tolist() == [[True, True, False, False]]
 
 
 def test_one_class_is_pasted_however_small_the_share():
     label = np.array([[0, 1]], np.uint8)
-    assert pseudolabels.collage_mask(label, np.array([0.9, 0.5]), 0).tolist() == [[False, True]]
+    assert collage_mask(label, np.array([0.9, 0.5]), 0).tolist() == [[False, True]]
 
 
 def test_crop_of_void_alone_pastes_nothing():
-    assert not pseudolabels.collage_mask(np.full((2, 2), VOID, np.uint8), np.array([0.5, 0.9]), 1).any()
+    assert not collage_mask(np.full((2, 2), VOID, np.uint8), np.array([0.5, 0.9]), 1).any()

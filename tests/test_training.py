@@ -101,6 +101,15 @@ def test_rare_crops_change_the_training_and_need_thresholds_and_pseudolabels(cot
     assert message.startswith("error: rare_crops: they need --thresholds and --pseudolabels")
 
 
+def test_mini_batches_made_on_the_models_device_are_the_same(cotrain, paths, tmp_path):
+    """Here that is the CPU too; on a GPU zooms round otherwise."""
+    options = {"target_share": 0.5, "collage_share": 0.5, "rare_crops": 0.5, "course": course(steps=3)}
+    augmentation = {"crop": SIZE, "jitter": 0.3}
+    found = trained(cotrain, tmp_path / "read.pt", options | {"augmentation": augmentation}, **paths)
+    options["augmentation"] = augmentation | {"on_device": True}
+    assert same(found, trained(cotrain, tmp_path / "device.pt", options, **paths))
+
+
 # ---- compiled ---------------------------------------------------------------------------------------------------
 
 

@@ -4,7 +4,7 @@ An image of a batch is a function of seed, step and its place, so that restarts 
 """
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from pathlib import Path
@@ -119,9 +119,15 @@ class Collage:
         self.thresholds, self.share = thresholds, share
 
     def __call__(self, target: tuple, source: tuple) -> tuple[torch.Tensor, torch.Tensor]:
-        """Two pairs of image (3, h, w) uint8 and label (h, w) uint8 → the pasted pair."""
-        mask = torch.from_numpy(pseudolabels.collage_mask(source[1].numpy(), self.thresholds, self.share))
+        """Two pairs of image (3, h, w) uint8 and label (h, w) uint8, on any device → the pasted pair."""
+        mask = self.mask(source[1])
         return torch.where(mask, source[0], target[0]), torch.where(mask, source[1], target[1])
+
+    def mask(self, label: torch.Tensor) -> torch.Tensor:
+        """Pixels of a source crop that are pasted: (h, w) uint8 → (h, w) bool."""
+        pixels = torch.bincount(label.ravel(), minlength=256).cpu().numpy()  # the last is of void
+        classes = pseudolabels.collage_classes(pixels[: len(self.thresholds)], self.thresholds, self.share)
+        return torch.isin(label, torch.as_tensor(classes, dtype=torch.uint8).to(label.device))
 
 
 class RareCrops:
@@ -158,8 +164,8 @@ def augmentation(settings: Augmentation, size: tuple[int, int]):
 
     def augment(pair: Pair, centre: tuple[int, int] | None = None) -> tuple[torch.Tensor, torch.Tensor]:
         """`centre` (row, column) is where the crop should have its middle; None: anywhere."""
-        image = tv_tensors.Image(torch.from_numpy(pair[0]).permute(2, 0, 1))
-        image, label = zoom(image, tv_tensors.Mask(torch.from_numpy(pair[1])))
+        image = tv_tensors.Image(torch.as_tensor(pair[0]).permute(2, 0, 1))
+        image, label = zoom(image, tv_tensors.Mask(torch.as_tensor(pair[1])))
         if centre is not None:  # cut to the crop's size before, the random crop has no choice left
             window = _window(centre, pair[1].shape, label.shape, settings.crop)
             image, label = (v2.functional.crop(x, *window) for x in (image, label))
@@ -191,6 +197,18 @@ class _Picked(NamedTuple):
     target: int | None = None
     rare: int | None = None  # class that the target crop is centred on
     rng: np.random.Generator | None = None  # which draws one of its pixels
+
+
+class _Read(NamedTuple):
+    """Images and labels for a place of a batch, as tensors that can be sent to another device."""
+
+    source: tuple[torch.Tensor, torch.Tensor] | None
+    target: tuple[torch.Tensor, torch.Tensor] | None
+    centre: tuple[int, int] | None  # of the target crop, if it is centred on a rare class
+
+    def to(self, device: torch.device) -> "_Read":
+        pairs = (pair and tuple(x.to(device, non_blocking=True) for x in pair) for pair in self[:2])
+        return _Read(*pairs, self.centre)
 
 
 class Batches(Dataset):
@@ -228,12 +246,20 @@ class Batches(Dataset):
 
     def __getitem__(self, step: int) -> tuple[torch.Tensor, torch.Tensor]:
         """images (B, 3, h, w) uint8 and labels (B, h, w) uint8 of one step."""
-        picked = [self._pick(step, place) for place in self.places]
-        with ThreadPoolExecutor(self.threads) as readers, torch.random.fork_rng(devices=[]):
-            made = []
-            for place, one, read in zip(self.places, picked, readers.map(self._read, picked), strict=True):
+        return self.made(step, self.read(step))
+
+    def read(self, step: int) -> Iterator[_Read]:
+        """What each place of a step's batch is made of, in order."""
+        with ThreadPoolExecutor(self.threads) as readers:
+            yield from readers.map(self._read, [self._pick(step, place) for place in self.places])
+
+    def made(self, step: int, read: Iterable[_Read]) -> tuple[torch.Tensor, torch.Tensor]:
+        """The batch of a step from what was read for it, on the device that this is on."""
+        made = []
+        with torch.random.fork_rng(devices=[]):
+            for place, one in zip(self.places, read, strict=True):
                 torch.default_generator.manual_seed(seed_of(self.seed, "augment", step, place))  # not that of GPUs
-                made.append(self._made(one, *read))
+                made.append(self._made(one))
         images, labels = zip(*made, strict=True)
         return torch.stack(images), torch.stack(labels)
 
@@ -253,43 +279,51 @@ class Batches(Dataset):
     def _pick_source(self, stream: str, step: int, j: int, count: int) -> int:
         return self.pick_source(step * count + j, len(self.source), seed_of(self.seed, stream))
 
-    def _read(self, picked: _Picked) -> tuple[Pair | None, Pair | None]:
-        """The source and the target image of a place."""
+    def _read(self, picked: _Picked) -> _Read:
         source = None if picked.source is None else self.source.load(picked.source)
-        return source, None if picked.target is None else self.target.load(picked.target)
+        target = None if picked.target is None else self.target.load(picked.target)
+        rare = None if picked.rare is None else picked.rng.choice(np.argwhere(target[1] == picked.rare))
+        pairs = (pair and tuple(map(torch.from_numpy, pair)) for pair in (source, target))
+        return _Read(*pairs, rare if rare is None else (int(rare[0]), int(rare[1])))
 
-    def _made(self, picked: _Picked, source: Pair | None, target: Pair | None) -> tuple[torch.Tensor, torch.Tensor]:
-        if target is None:
-            return self.augment_source(source)
-        centre = None if picked.rare is None else picked.rng.choice(np.argwhere(target[1] == picked.rare))
-        pair = self.augment_target(target, centre)
-        return self.collage(pair, self.augment_source(source)) if self.collage else pair
+    def _made(self, read: _Read) -> tuple[torch.Tensor, torch.Tensor]:
+        if read.target is None:
+            return self.augment_source(read.source)
+        pair = self.augment_target(read.target, read.centre)
+        return self.collage(pair, self.augment_source(read.source)) if self.collage else pair
 
 
 class _Told(Dataset):
-    """Batches; or, in place of one, the BadInput that came up, which DataLoader would pass on as a traceback."""
+    """Batches, or what they are made of; or the BadInput that came up: DataLoader would pass on a traceback."""
 
-    def __init__(self, batches: Batches):
-        self.batches = batches
+    def __init__(self, batches: Batches, made: bool):
+        self.batches, self.made = batches, made
 
-    def __getitem__(self, step: int) -> tuple[torch.Tensor, torch.Tensor] | BadInput:
+    def __getitem__(self, step: int) -> tuple[torch.Tensor, torch.Tensor] | list[_Read] | BadInput:
         try:
-            return self.batches[step]
+            return self.batches[step] if self.made else list(self.batches.read(step))
         except BadInput as fault:
             return fault
 
 
-def ahead(batches: Batches, first: int, workers: int, pinned: bool) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
-    """The batches from step `first` on, made by `workers` processes ahead of the steps, or by this one with 0.
+def ahead(
+    batches: Batches, first: int, workers: int, pinned: bool, device: torch.device | None = None
+) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
+    """The batches from step `first` on, read by `workers` processes ahead of the steps, or by this one with 0.
 
-    `pinned` puts them in memory that a GPU copies from while it computes. BadInput if a process was killed.
+    They are augmented there too, or on `device` if one is given. `pinned` puts what was read or made in memory that a
+    GPU copies from while it computes. BadInput if a process was killed.
     """
     steps = range(first, len(batches))
-    loader = DataLoader(_Told(batches), batch_size=None, sampler=steps, num_workers=workers, pin_memory=pinned)
-    return _whole(iter(loader))  # draws a number of torch's generator here, not when the first batch is asked for
+    told = _Told(batches, made=device is None)
+    loader = DataLoader(told, batch_size=None, sampler=steps, num_workers=workers, pin_memory=pinned)
+    given = _whole(iter(loader))  # draws a number of torch's generator here, not when the first batch is asked for
+    if device is None:
+        return given
+    return (batches.made(step, [read.to(device) for read in places]) for step, places in zip(steps, given, strict=True))
 
 
-def _whole(loader: Iterator) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
+def _whole(loader: Iterator) -> Iterator:
     try:
         for batch in loader:
             if isinstance(batch, BadInput):

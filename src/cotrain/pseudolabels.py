@@ -286,12 +286,12 @@ def rare_classes(pixels: np.ndarray, share: float) -> np.ndarray:
     return np.flatnonzero(pixels < share * pixels.sum())
 
 
-def collage_mask(source_label: np.ndarray, thresholds: np.ndarray, share: float) -> np.ndarray:
-    """Pixels of a source crop to paste over a target image (ClassMix-inspired collage, Sect. III-A).
+def collage_classes(pixels: np.ndarray, thresholds: np.ndarray, share: float) -> np.ndarray:
+    """Classes of a source crop whose pixels are pasted over a target image (ClassMix-inspired collage, Sect. III-A).
 
-    Of the m classes present (void is none), the `max(1, floor(share·m))` least confident ones, by ascending threshold
-    C_T (ties by class). source_label (H, W) uint8, thresholds (C,), share is p_CM. Returns (H, W) bool.
+    Of the m classes present, the `max(1, floor(share·m))` least confident ones, by ascending threshold C_T (ties by
+    class). pixels (C,) of each class in the crop, thresholds (C,), share is p_CM. Returns (n,) classes.
     """
-    present = np.flatnonzero(np.bincount(source_label.ravel(), minlength=256)[: len(thresholds)])
+    present = np.flatnonzero(pixels)
     order = present[np.argsort(thresholds[present], kind="stable")]
-    return np.isin(source_label, order[: max(1, int(share * len(present)))])
+    return order[: max(1, int(share * len(present)))]

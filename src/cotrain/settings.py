@@ -228,6 +228,7 @@ class Augmentation(Strict):
     zoom: Zoom = Field((0.75, 1.5), description="range of the random zoom before cropping")
     flip: Share = Field(0.5, description="probability of a horizontal flip")
     jitter: Share = Field(0.0, description="strength of random brightness, contrast and saturation; 0 is off")
+    on_device: bool = Field(False, description="zoom, crop and paste on the model's device: if a GPU waits for images")
 
 
 class Optimizer(Strict):

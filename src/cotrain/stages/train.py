@@ -93,7 +93,8 @@ def _train(
     parts = {"model": model, "optimizer": optimizer, "scheduler": scheduler}
     kept = restarts.Restart(restart, settings.restart_minutes, settings.name, made_by, team, **parts)
     done = kept.load()
-    loader = batches.ahead(data, done, workers, pinned=device.type == "cuda")
+    there = device if settings.augmentation.on_device else None
+    loader = batches.ahead(data, done, workers, pinned=device.type == "cuda", device=there)
     bar = progress(loader, f"train {settings.name}", "step", steps, done, shown=team.first)
     if not team.first:  # or all would drop out alike
         torch.manual_seed(schedules.seed_of(settings.seed, "process", team.rank))
