@@ -186,15 +186,26 @@ def image_statistics(label: np.ndarray, confidence: np.ndarray, classes: int) ->
     label (H, W) uint8, confidence (H, W) uint16.
     """
     label, confidence = label.ravel(), confidence.ravel()
-    last = np.append(label[1:] != label[:-1], True)  # pixel of a run of one class
-    last[RUN - 1 :: RUN] = True
-    ends = np.flatnonzero(last)
+    ends = _ends_of_runs(label)
+    found = label[ends]
     sums = np.diff(np.cumsum(confidence, dtype=np.uint32)[ends], prepend=np.uint32(0))  # right, though it wraps around
-    pixels = np.bincount(label[ends], np.diff(ends, prepend=-1), 256)[:classes].astype(np.int64)
-    total = np.bincount(label[ends], sums, 256)[:classes]
+    pixels = np.bincount(found, np.diff(ends, prepend=-1), 256)[:classes].astype(np.int64)
+    total = np.bincount(found, sums, 256)[:classes]
     mean = np.divide(total, pixels * SCALE, out=np.full(classes, np.nan), where=pixels > 0)
     labelled = pixels.sum()
     return ImageStatistics(float(total.sum() / (labelled * SCALE)) if labelled else 0.0, mean, pixels)
+
+
+def _ends_of_runs(label: np.ndarray) -> np.ndarray:
+    """Positions of the last pixels of runs of one class, of `RUN` pixels at most. label (n,) uint8, n > 0."""
+    last = np.zeros(-len(label) // 8 * -8, bool)
+    np.not_equal(label[1:], label[:-1], out=last[: len(label) - 1])
+    last[RUN - 1 : len(label) : RUN] = True
+    last[len(label) - 1] = True
+    eights = last.view(np.uint64)  # most have no end: only the others are looked into
+    some = np.flatnonzero(eights != 0)
+    inside = np.flatnonzero(eights[some].view(bool))
+    return 8 * some[inside // 8] + inside % 8
 
 
 def ranked(scores: np.ndarray, image_ids: Sequence[str]) -> list[int]:
@@ -212,20 +223,16 @@ def combine(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Fill this model's void pixels with the other model's labels; disagreements stay (Sect. III-B, Combination).
 
-    Class maps (H, W) uint8, confidences (H, W) uint16. Returns the combined map and its confidences.
+    Class maps (H, W) uint8, confidences (H, W) uint16. Returns the combined map and its confidences. The bits of masks
+    are combined, which is several times as fast as `np.where`.
     """
     combined, sure = np.empty(label.shape, label.dtype), np.empty(label.shape, confidence.dtype)
     maps = label, other_label, combined, confidence, other_confidence, sure
     for own, other, joined, own_sure, other_sure, joined_sure in _blocks(*maps):
-        adopt = ((own == VOID) & (other != VOID)).view(np.uint8)
-        joined[:] = _chosen(adopt, other, own)
-        joined_sure[:] = _chosen(adopt, other_sure, own_sure)
+        adopt = np.negative(((own == VOID) & (other != VOID)).view(np.int8))  # all bits where it is so
+        np.bitwise_and(own, other | ~adopt.view(np.uint8), out=joined)  # VOID has all bits, too
+        np.bitwise_xor(own_sure, (own_sure ^ other_sure) & adopt.astype(np.int16).view(np.uint16), out=joined_sure)
     return combined, sure
-
-
-def _chosen(first: np.ndarray, one: np.ndarray, other: np.ndarray) -> np.ndarray:
-    """As `np.where`, of integers of one kind and a `first` of zeros and ones, four times as fast."""
-    return other ^ ((one ^ other) & -first.astype(one.dtype))
 
 
 class Sent(NamedTuple):
