@@ -3,12 +3,13 @@
 import os
 import resource
 import shlex
+import shutil
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
-from statistics import median
+from statistics import mean, median
 from typing import NamedTuple
 
 from PIL import Image
@@ -55,6 +56,27 @@ def interleaved(functions: dict[str, Callable[[], object]], turns: int) -> dict[
 def ratio(some: Sequence[float], others: Sequence[float]) -> float:
     """Median over the turns."""
     return median(a / b for a, b in zip(some, others, strict=True))
+
+
+class Busy:
+    """How much of the time a GPU computes, as `nvidia-smi` says every 0.1 s; nothing where there is no such program."""
+
+    def __init__(self):
+        self.asked = None
+
+    def start(self) -> None:
+        if program := shutil.which("nvidia-smi"):
+            question = [program, "--query-gpu=utilization.gpu", "--format=csv,noheader,nounits", "-lms", "100"]
+            self.asked = subprocess.Popen(question, stdout=subprocess.PIPE, text=True)
+
+    def stop(self) -> float | None:
+        """The mean share since the start, None if it is not known."""
+        if self.asked is None:
+            return None
+        self.asked.terminate()
+        answers = [int(word) for word in self.asked.communicate()[0].split() if word.isdigit()]
+        self.asked = None
+        return mean(answers) / 100 if answers else None
 
 
 class Took(NamedTuple):

@@ -17,7 +17,7 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
-from common import MADE_BY, ratio, scenes, seconds, table
+from common import MADE_BY, Busy, ratio, scenes, seconds, table
 from torch.nn import functional
 
 from cotrain import models, pseudolabels, store, toycity, training
@@ -110,6 +110,7 @@ class Loop:
 
     def __init__(self):
         self.loop, self.seconds = training.train, 0.0
+        self.gpu, self.busy = Busy(), None  # share of that time
         training.train = self
 
     def __call__(self, model, batches, optimizer, scheduler, report, after_step, *more, **options) -> None:
@@ -118,19 +119,21 @@ class Loop:
         def told(done: int) -> None:
             if not ends:
                 finished()
+                self.gpu.start()
             ends.append(time.perf_counter())
             after_step(done)
 
         self.loop(model, batches, optimizer, scheduler, report, told, *more, **options)
         finished()
         self.seconds = (time.perf_counter() - ends[0]) / (len(ends) - 1)
+        self.busy = self.gpu.stop()
 
 
-def stage(loop: Loop, settings: Train, paths: dict[str, Path], folder: Path) -> float:
-    """Seconds of a step in a whole stage."""
+def stage(loop: Loop, settings: Train, paths: dict[str, Path], folder: Path) -> tuple[float, float | None]:
+    """Seconds of a step in a whole stage, and the share of them in which a GPU computes."""
     paths = paths | {"out": folder / "model.pt", "restart": folder / "restart.pt", "tensorboard": folder / "log"}
     train.run(settings, made_by=MADE_BY, **paths)
-    return loop.seconds
+    return loop.seconds, loop.busy
 
 
 def in_memory(settings: Train, device: torch.device) -> tuple[models.Segmenter, torch.Tensor, torch.Tensor]:
@@ -190,15 +193,17 @@ def main() -> None:
                 settings = settings_of(case, cache, arguments.threads, device.type)
                 settings = settings.model_copy(update={"workers": arguments.workers})
                 turns = [
-                    (stage(loop, settings, paths, folder), bare(loop, settings, device), plain(settings, device))
+                    (*stage(loop, settings, paths, folder), bare(loop, settings, device), plain(settings, device))
                     for _ in range(1 + arguments.turns)
                 ][1:]
-                whole, steps, others = zip(*turns, strict=True)
+                whole, busy, steps, others = zip(*turns, strict=True)
                 pace = [f"{case.batch / median(some):.1f}" for some in (whole, steps, others)]
                 kind = "cached" if cache else "not cached"
                 rows.append((f"{name}, {kind}", *pace, f"{ratio(steps, whole):.2f}", f"{ratio(others, steps):.2f}"))
+                if None not in busy:
+                    rows[-1] += (f"{median(busy):.2f}",)
     header = ("training", "images/s of the stage", "of bare steps", "of a plain loop", "stage ÷ bare", "bare ÷ plain")
-    table(header, rows)
+    table(header + ("GPU busy",) * (len(rows[0]) - len(header)), rows)
 
 
 if __name__ == "__main__":

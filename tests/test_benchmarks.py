@@ -1,12 +1,15 @@
 """What writes docs/benchmarks.md, and that the benchmark of label maps runs; no number is tested."""
 
+import os
 import subprocess
 import sys
+import time
 
 from conftest import PROJECT
 
 sys.path.insert(0, str(PROJECT / "benchmarks"))
 import run
+from common import Busy
 
 
 def test_a_part_is_written_anew_in_its_place_and_the_others_stay():
@@ -21,6 +24,21 @@ def test_a_part_is_written_anew_in_its_place_and_the_others_stay():
 def test_every_benchmark_is_a_part_or_what_parts_share():
     scripts = {path.name for path in (PROJECT / "benchmarks").glob("*.py")}
     assert scripts == {arguments[0] for arguments in run.PARTS.values()} | {"run.py", "common.py"}
+
+
+def test_how_busy_a_gpu_is_is_the_mean_of_what_nvidia_smi_says(tmp_path, monkeypatch):
+    program = tmp_path / "nvidia-smi"
+    program.write_text("#!/bin/sh\nprintf '90\\n70\\n[N/A]\\n'\nexec sleep 60\n")
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    gpu = Busy()
+    gpu.start()
+    time.sleep(0.5)
+    assert gpu.stop() == 0.8
+    program.unlink()
+    monkeypatch.setenv("PATH", str(tmp_path))
+    gpu.start()
+    assert gpu.stop() is None
 
 
 def test_label_maps_of_any_size_are_measured(tmp_path):

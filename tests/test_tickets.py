@@ -59,6 +59,23 @@ def test_other_settings_make_a_new_ticket_until_they_are_put_back(job, settings,
     assert not job()
 
 
+def test_a_setting_that_came_with_a_later_version_had_its_default(job):
+    for output in ("run/out.csv", "run/out.txt"):
+        make(output, "draw", {"seed": 1}, {"index": ["run/index.csv"]})
+    assert not job({"count": None, "seed": 1})
+    assert job({"count": 3, "seed": 1})
+
+
+@pytest.mark.parametrize(
+    "change", [{"stage": "later"}, {"stage": 3}, {"settings": {"count": 3, "seed": 1, "later": 1}}]
+)
+def test_what_was_made_by_something_unknown_is_made_again(job, tmp_path, change):
+    beside = sidecar(tmp_path / "run/out.csv")
+    found = json.loads(beside.read_text())
+    beside.write_text(json.dumps(found | {"provenance": found["provenance"] | change}))
+    assert job({"count": 4, "seed": 1})
+
+
 def test_words_name_the_key_and_the_value_that_the_file_was_made_with(job, capsys):
     job({"count": 4, "seed": 1}, KEYS | {"selftrain.candidates": 4})
     job({"count": 5, "seed": 1}, KEYS | {"selftrain.candidates": 5})

@@ -148,7 +148,11 @@ def reasons_to_rerun(output: Path, stage: str, wanted: Wanted) -> list[str]:
 
 
 def _other_settings(made: dict, wanted: Wanted) -> list[str]:
+    """What it was made with by an older version, which lacked a key, had that key's default."""
     was, now = made["settings"], wanted.settings
+    if was != now:
+        with contextlib.suppress(BadInput, AttributeError, KeyError):  # of what this version does not know
+            was = completed(made["stage"], was)
     keys = sorted((was.keys() | now.keys()) - WITHOUT_EFFECT)
     return [f"{key}: {_short(was.get(key))} → {_short(now.get(key))}" for key in keys if was.get(key) != now.get(key)]
 
