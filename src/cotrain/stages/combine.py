@@ -3,14 +3,11 @@
 from contextlib import ExitStack
 from pathlib import Path
 
-import numpy as np
-
 from cotrain import store
 from cotrain.errors import BadInput
 from cotrain.progress import progress
-from cotrain.pseudolabels import ImageStatistics, combine, confidence_of, image_statistics
+from cotrain.pseudolabels import combine, confidence_of, image_statistics
 from cotrain.settings import Combine
-from cotrain.threads import prepared
 
 
 def run(
@@ -36,18 +33,13 @@ def run(
         ]
         assigned_maps = [file["label"] for file in labels]
         stored_maps = [(file["label"], file["confidence"]) for file in stored]
-
-        def combined(i: int) -> list[tuple[np.ndarray, ImageStatistics]]:
-            """For model 1 and 2."""
+        for i in progress(range(len(ids)), "combine", "image"):
             assigned = [maps[i] for maps in assigned_maps]
             confidences = [
                 confidence_of(label, probable[i], sure[i])
                 for label, (probable, sure) in zip(assigned, stored_maps, strict=True)
             ]
             maps = list(zip(assigned, confidences, strict=True))
-            both = [combine(*own, *other) for own, other in zip(maps, reversed(maps), strict=True)]
-            return [(label, image_statistics(label, confidence, len(classes))) for label, confidence in both]
-
-        for i, both in enumerate(prepared(combined, progress(range(len(ids)), "combine", "image"))):
-            for write, made in zip(writers, both, strict=True):
-                write(i, *made)
+            for write, own, other in zip(writers, maps, reversed(maps), strict=True):
+                label, confidence = combine(*own, *other)
+                write(i, label, image_statistics(label, confidence, len(classes)))

@@ -7,9 +7,8 @@ import numpy as np
 
 from cotrain import store
 from cotrain.progress import progress
-from cotrain.pseudolabels import POLICIES, ImageStatistics, image_statistics
+from cotrain.pseudolabels import POLICIES, image_statistics
 from cotrain.settings import Threshold
-from cotrain.threads import prepared
 
 
 def run(settings: Threshold, predictions: Path, out: Path, table: Path, made_by: dict) -> None:
@@ -27,16 +26,11 @@ def run(settings: Threshold, predictions: Path, out: Path, table: Path, made_by:
         undecided = np.zeros(len(ids), np.int64)
         rounds, more = [settings.round] * len(ids), {"undecided": undecided}
         with store.create_pseudolabels(out, classes, ids, rounds, size, made_by, more) as write:
-
-            def assigned(i: int) -> tuple[np.ndarray, ImageStatistics]:
+            for i in progress(range(len(ids)), f"threshold {settings.round}", "image"):
                 labels, confidences = (maps[i] for maps in stored)
                 label, confidence = policy.assign(labels, confidences, thresholds)
                 undecided[i] = policy.undecided(labels, confidences, thresholds, total)
-                return label, image_statistics(label, confidence, len(classes))
-
-            images = progress(range(len(ids)), f"threshold {settings.round}", "image")
-            for i, made in enumerate(prepared(assigned, images)):
-                write(i, *made)
+                write(i, label, image_statistics(label, confidence, len(classes)))
             store.write_table(table, "thresholds", rows, made_by)
     if undecided.any():
         share = undecided.sum() / (len(ids) * np.prod(size))
