@@ -11,7 +11,7 @@ import yaml
 from reruns_table import nested
 from workflow_runs import PROJECT, TINY, merged, snakemake
 
-from cotrain.lineage import made_by
+from cotrain.lineage import explanation, made_by
 from cotrain.plan import Plan
 from cotrain.provenance import entries, kept, made_files, sha256, sidecar
 from cotrain.sharing import hold, take
@@ -97,6 +97,7 @@ def test_what_is_taken_has_the_bytes_and_is_the_runs_own(folder):
         read = [entry["path"] for _, entry in entries(made_by(own))]
         assert not [path for path in read if path.startswith("results/tiny/")]
         assert all(kept(Path(path))["sha256"] for path in read if path.startswith("results/variant/"))
+    assert "taken from results/tiny/source/model.pt" in list(explanation(Path("results/variant/source/model.pt")))
     logs = {path.relative_to("results/variant/logs").as_posix() for path in Path("results/variant/logs").rglob("*.log")}
     assert {"source/train.log", "data/index_source.log", "selftrain/02/evaluate.log", "cotrain/01/1/infer.log"} < logs
     assert "final/train.log" not in logs and "report.log" not in logs
