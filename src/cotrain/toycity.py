@@ -241,7 +241,7 @@ class Street:
                 if z < self.end:
                     continue
             front = side * self.front[side]
-            if rng.random() < 0.12:
+            if rng.random() < 0.16:
                 far = min(z + rng.uniform(15, 60), FAR, self.crossing - 1 if z < (self.crossing or 0) else FAR)
                 self.add_park(side, front, z, far)
                 z = far
@@ -259,22 +259,32 @@ class Street:
             z = far + (rng.uniform(1, 6) if rng.random() < (0.1 if self.character == "urban" else 0.4) else 0)
 
     def add_park(self, side: int, x: float, near: float, far: float) -> None:
-        """A railing along the street, with dark bushes and trees behind it."""
+        """A railing along the street, some on a low wall, with dark bushes and trees behind it, also in winter."""
         scene, rng = self.scene, self.rng
         high, style = rng.uniform(1.0, 2.4), objects.random_fence(scene)
-        bushes = rng.choice((0, 0.8, 1.3)) * high
-        green = shade(scene.pick("leaves"), rng.uniform(0.35, 0.8))
+        foot = rng.choice((0, 0, rng.uniform(0.3, 0.9)))
+        winter = rng.random() < 0.5
+        if winter:
+            high = rng.uniform(1.6, 2.8)
+            style = replace(style, planks=False, color=shade(style.color, rng.uniform(0.3, 1)), lean=0)
+        stone = scene.pick("wall")
+        bushes = rng.choice((0.6, 0.9, 1.2) if winter else (0, 0.8, 1.3)) * high
+        green = shade(scene.pick("bark" if winter else "leaves"), rng.uniform(0.25, 0.8))
         z = near
         while z < far - 0.5:  # in pieces: what stands nearer than a piece is drawn after it
             end = min(z + rng.uniform(4, 7), far)
             if bushes:
-                top = bushes * rng.uniform(0.85, 1.2)
-                scene.add(end + 0.2, objects.draw_hedge, (x + side, z), (x + side, end), top, green)
-            if rng.random() < 0.7:
-                bare = rng.random() < scene.look.bare_tree
+                top = foot + bushes * rng.uniform(0.85, 1.2)
+                draw = objects.draw_thicket if winter else objects.draw_hedge
+                scene.add(end + 0.2, draw, (x + side, z), (x + side, end), top, green)
+            if rng.random() < (0.85 if winter else 0.7):
+                bare = rng.random() < (0.9 if winter else scene.look.bare_tree)
                 away = x + side * rng.uniform(1, 6)
-                scene.add(end + 0.1, objects.draw_tree, away, max(end, 4), rng.uniform(5, 13), bare)
-            scene.add(end - 0.1, objects.draw_fence, (x, z), (x, end), high, style)
+                high_tree = rng.uniform(8, 16) if winter else rng.uniform(5, 13)
+                scene.add(end + 0.1, objects.draw_tree, away, max(end, 4), high_tree, bare)
+            scene.add(end - 0.1, objects.draw_fence, (x, z), (x, end), foot + high, style)
+            if foot:
+                scene.add(end - 0.2, objects.draw_plinth, (x, z), (x, end), foot, stone)
             z = end
 
     def add_barrier(self, x: float, near: float, far: float, high: float) -> None:
@@ -371,10 +381,9 @@ class Street:
                     self.crossing + self.crossing_width * 0.4,
                     rng.choice((-pi / 2, pi / 2)),
                 )
-        for _ in range(rng.choice((0, 0, 1, 1, 2))):
-            x = self.hand * (self.kerb[self.hand] - 0.6) if rng.random() < 0.7 else oncoming
-            z = 5 * 6 ** rng.random()
-            scene.add(z, objects.draw_bicycle, x, z, rng.random() < 0.35, True)
+        for _ in range(rng.choice((0, 1, 1, 2, 3))):
+            x = self.hand * (self.kerb[self.hand] - rng.uniform(0.5, 2)) if rng.random() < 0.8 else oncoming
+            scene.add(z := 5 * 6 ** rng.random(), objects.draw_bicycle, x, z, rng.random() < 0.2, True)
 
     def add_people(self) -> None:
         """People on the pavements, some in groups, and a few on the road."""
@@ -383,7 +392,7 @@ class Street:
             z = 5 * 12 ** rng.random()
             side = rng.choice((-1, 1))
             x = side * (self.kerb[side] + rng.uniform(0.4, self.pavement[side]))
-            if rng.random() < 0.1:
+            if rng.random() < 0.05:
                 x = rng.uniform(-self.kerb[-1], self.kerb[1])
             for _ in range(rng.choice((1, 1, 2, 3))):
                 scene.add(z, objects.draw_person, x, z, rng.choice((1.2, 1.65, 1.7, 1.75, 1.8, 1.9)))

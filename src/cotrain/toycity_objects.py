@@ -38,7 +38,7 @@ def random_style(scene: Scene) -> Style:
         trim=shade(color, 0.8) if rng.random() < 0.4 else (225, 222, 214),
         glass=scene.pick("glass"),
         roof=scene.pick("roof"),
-        shop=scene.pick("shop", 0.4) if rng.random() < 0.45 else None,
+        shop=scene.pick("shop", 0.4) if rng.random() < 0.6 else None,
         pitch=rng.uniform(1.8, 3.5),
         storey=rng.uniform(2.7, 3.6),
         share=rng.uniform(0.35, 0.7),
@@ -76,16 +76,23 @@ def draw_facade(scene: Scene, a: Point, b: Point, high: float, style: Style) -> 
 
 
 def paint_shop(scene: Scene, board: Callable, style: Style) -> float:
-    """Shop windows with goods and posters, pillars and a fascia; returns the height of the shop in m."""
-    rng = scene.rng
-    board(0.03, 0.97, 0.4, 2.5, style.glass)
-    for _ in range(rng.randrange(3, 8)):
+    """Shop windows with goods and posters, pillars and a fascia; returns the height of the shop in m.
+
+    Many are so dark inside that one sees little but the frames of the panes.
+    """
+    rng, dark = scene.rng, scene.rng.random() < 0.6
+    riser, head, tone = rng.uniform(0, 0.6), rng.uniform(2.3, 3.0), rng.uniform(0.15, 0.6) if dark else 1.0
+    board(0, 1, 0, head, style.shop, 0.8)
+    board(0.02, 0.98, riser, head, style.glass, tone)
+    for _ in range(rng.randrange(0, 5) if dark else rng.randrange(3, 8)):
         start, low = rng.uniform(0.03, 0.85), rng.uniform(0.2, 1.6)
-        board(start, start + rng.uniform(0.03, 0.12), low, low + rng.uniform(0.4, 1), scene.pick("cloth"))
-    for i in range(5):
-        board(i / 4 - 0.015, i / 4 + 0.015, 0, 2.5, style.trim, 0.8)
-    board(0, 1, 2.6, 3.3, style.shop)
-    return 3.3
+        board(start, start + rng.uniform(0.03, 0.12), low, low + rng.uniform(0.4, 1), scene.pick("cloth"), tone)
+    panes = rng.randrange(3, 11)
+    frame = style.shop if rng.random() < 0.5 else style.trim
+    for i in range(panes + 1):
+        board(i / panes - 0.008, i / panes + 0.008, 0, head, frame, 0.4 + 0.5 * tone)
+    board(0, 1, head + 0.1, head + 0.8, style.shop)
+    return head + 0.8
 
 
 def draw_house(scene: Scene, x: float, near: float, far: float, high: float) -> None:
@@ -123,6 +130,25 @@ def draw_hedge(scene: Scene, a: Point, b: Point, high: float, color: Color) -> N
         size = 0.3 * high * scene.camera.focal / z
         center = scene.camera.project(a[0] + s * (b[0] - a[0]), y, z)
         scene.blob(center, (size, 0.7 * size), shade(color, rng.uniform(0.7, 1.3)), "vegetation", z)
+
+
+def draw_thicket(scene: Scene, a: Point, b: Point, high: float, color: Color) -> None:
+    """Leafless bushes: dark, with many twigs, above the ground points a and b."""
+    rng, depth = scene.rng, (a[1] + b[1]) / 2
+    scene.paint(scene.panel(a, b, 0, 0.8 * high), color, "vegetation", depth)
+    for _ in range(26):
+        s = rng.random()
+        x, z = a[0] + s * (b[0] - a[0]), a[1] + s * (b[1] - a[1])
+        tip = x + rng.uniform(-0.6, 0.6), high * rng.uniform(0.6, 1.25), z + rng.uniform(-0.6, 0.6)
+        ends = scene.camera.project(x, rng.uniform(0, 0.5) * high, z), scene.camera.project(*tip)
+        scene.stroke(ends, rng.uniform(0.02, 0.08), z, shade(color, rng.uniform(0.4, 2.2)), "vegetation")
+
+
+def draw_plinth(scene: Scene, a: Point, b: Point, high: float, color: Color) -> None:
+    """The low wall that a railing stands on."""
+    color = shade(color, light_on(scene, a, b))
+    scene.paint(scene.panel(a, b, 0, high), color, "wall", (a[1] + b[1]) / 2)
+    scene.paint(scene.panel(a, b, 0.8 * high, high), shade(color, 1.2))
 
 
 @dataclass(frozen=True)
@@ -247,11 +273,12 @@ def draw_person(scene: Scene, x: float, z: float, high: float, label: str = "per
     point = lambda dx, y: project(x + dx * high, low + y * high, z)  # noqa: E731
     coat, trousers, skin = scene.pick("cloth"), shade(scene.pick("cloth"), 0.8), scene.pick("skin")
     stride, broad = rng.uniform(0.02, 0.16), rng.uniform(0.1, 0.14)
+    pedal = rng.choice((-0.12, 0.12)) if label == "rider" else 0
     for side in (-1, 1):
         leg = [
             point(side * 0.09, 0.5),
-            point(side * stride + 0.045, 0),
-            point(side * stride - 0.045, 0),
+            point(side * stride + 0.045, max(side * pedal, 0)),
+            point(side * stride - 0.045, max(side * pedal, 0)),
             point(-side * 0.01, 0.5),
         ]
         scene.paint(leg, trousers, label, z)
@@ -280,7 +307,7 @@ def draw_person(scene: Scene, x: float, z: float, high: float, label: str = "per
 
 def draw_bicycle(scene: Scene, x: float, z: float, sideways: bool, ridden: bool) -> None:
     """Bicycle seen from behind or from the side, with or without its rider."""
-    project, metre = scene.camera.project, scene.camera.focal / z
+    rng, project, metre = scene.rng, scene.camera.project, scene.camera.focal / z
     tyre, frame = (30, 30, 32), scene.pick("car")
     if sideways:
         for dx in (-0.52, 0.52):
@@ -293,7 +320,7 @@ def draw_bicycle(scene: Scene, x: float, z: float, sideways: bool, ridden: bool)
         scene.stroke(bars, 0.06, z, frame, "bicycle")
         scene.stroke((project(x + 0.52, 0.34, z), project(x + 0.4, 1.05, z)), 0.06, z, frame, "bicycle")
     else:
-        scene.stroke((project(x, 0, z), project(x, 0.95, z)), 0.09, z, tyre, "bicycle")
+        scene.stroke((project(x, 0, z), project(x, 0.95, z)), rng.uniform(0.08, 0.14), z, tyre, "bicycle")
         scene.stroke((project(x - 0.27, 0.98, z), project(x + 0.27, 0.98, z)), 0.06, z, frame, "bicycle")
     if ridden:
-        draw_person(scene, x, z, scene.rng.uniform(1.4, 1.6), "rider", 0.28)
+        draw_person(scene, x, z, rng.uniform(1.4, 1.6), "rider", 0.28)
