@@ -1,5 +1,6 @@
 """Toycity draws plausible streets: deterministic, labelled exactly, in correct perspective."""
 
+from dataclasses import replace
 from random import Random
 
 import numpy as np
@@ -9,7 +10,16 @@ from cotrain.errors import BadInput
 from cotrain.toycity import CLASSES, contact_sheet, new_scene, render
 from cotrain.toycity_canvas import ID, Camera
 from cotrain.toycity_looks import LOOKS, noise_bank
-from cotrain.toycity_objects import FenceStyle, draw_fence, draw_person
+from cotrain.toycity_objects import (
+    FenceStyle,
+    draw_facade,
+    draw_fence,
+    draw_hedge,
+    draw_person,
+    draw_thicket,
+    draw_wall,
+    random_style,
+)
 from cotrain.toycity_vehicles import draw_vehicle
 
 HEIGHT, WIDTH = 96, 160
@@ -141,6 +151,41 @@ def test_fence_label_covers_the_gaps_that_the_image_shows():
     rows, columns = np.nonzero(mask)
     assert mask.sum() == (np.ptp(rows) + 1) * (np.ptp(columns) + 1)
     assert 0.05 < changed[mask].mean() < 0.95
+
+
+def test_railing_on_a_wall_is_a_fence_above_the_wall():
+    scene = pinhole_scene()
+    scene.add(8.1, draw_fence, (-4.0, 8.0), (4.0, 8.0), 2.0, FenceStyle((40, 42, 44), False, step=0.2, lean=0.0))
+    scene.add(8.0, draw_wall, (-4.0, 8.0), (4.0, 8.0), 0.5, "wall", (170, 164, 154))
+    scene.draw()
+    column = (np.asarray(scene.surface) & 255)[:, 160]
+    fence, wall = (np.flatnonzero(column == ID[name]) for name in ("fence", "wall"))
+    assert fence.max() + 1 == wall.min()
+    assert len(fence) == pytest.approx(200 * 1.5 / 8, abs=1) and len(wall) == pytest.approx(200 * 0.5 / 8, abs=1)
+
+
+@pytest.mark.parametrize("draw", [draw_hedge, draw_thicket])
+def test_bushes_have_about_their_height_and_a_frayed_top(draw):
+    scene = pinhole_scene()
+    draw(scene, (-4.0, 8.0), (4.0, 8.0), 1.2, (60, 80, 50))
+    mask = painted(scene, "vegetation")[:, 80:240]
+    assert mask.sum(axis=0).min() >= 0.7 * 1.2 * 200 / 8
+    assert mask.sum(axis=0).max() <= 1.6 * 1.2 * 200 / 8
+    assert len(np.unique(mask.argmax(axis=0))) > 3
+
+
+def test_shop_is_a_building_from_the_ground_on_and_often_dark():
+    brightness = []
+    for seed in range(30):
+        scene = pinhole_scene()
+        scene.rng = Random(seed)
+        style = replace(random_style(scene), shop=(180, 40, 40), glass=(150, 176, 196), windows=True)
+        draw_facade(scene, (3.0, 14.0), (3.0, 6.0), 7.0, style)
+        mask = painted(scene, "building")
+        front = np.asarray(scene.image.reduce(2))[78:82, 215:240]
+        assert mask[78:82, 215:240].all()
+        brightness.append(front.mean() / 255)
+    assert min(brightness) < 0.25 and max(brightness) > 0.5
 
 
 def test_noise_has_zero_mean_and_unit_deviation():

@@ -259,7 +259,7 @@ class Street:
             z = far + (rng.uniform(1, 6) if rng.random() < (0.1 if self.character == "urban" else 0.4) else 0)
 
     def add_park(self, side: int, x: float, near: float, far: float) -> None:
-        """A railing along the street, some on a low wall, with dark bushes and trees behind it, also in winter."""
+        """A railing along the street, some on a low wall, with dark bushes and trees behind it, leafless in winter."""
         scene, rng = self.scene, self.rng
         high, style = rng.uniform(1.0, 2.4), objects.random_fence(scene)
         foot = rng.choice((0, 0, rng.uniform(0.3, 0.9)))
@@ -268,23 +268,22 @@ class Street:
             high = rng.uniform(1.6, 2.8)
             style = replace(style, planks=False, color=shade(style.color, rng.uniform(0.3, 1)), lean=0)
         stone = scene.pick("wall")
+        draw_bushes = objects.draw_thicket if winter else objects.draw_hedge
         bushes = rng.choice((0.6, 0.9, 1.2) if winter else (0, 0.8, 1.3)) * high
-        green = shade(scene.pick("bark" if winter else "leaves"), rng.uniform(0.25, 0.8))
+        dark = shade(scene.pick("bark" if winter else "leaves"), rng.uniform(0.25, 0.8))
         z = near
         while z < far - 0.5:  # in pieces: what stands nearer than a piece is drawn after it
             end = min(z + rng.uniform(4, 7), far)
             if bushes:
                 top = foot + bushes * rng.uniform(0.85, 1.2)
-                draw = objects.draw_thicket if winter else objects.draw_hedge
-                scene.add(end + 0.2, draw, (x + side, z), (x + side, end), top, green)
+                scene.add(end + 0.2, draw_bushes, (x + side, z), (x + side, end), top, dark)
             if rng.random() < (0.85 if winter else 0.7):
                 bare = rng.random() < (0.9 if winter else scene.look.bare_tree)
-                away = x + side * rng.uniform(1, 6)
-                high_tree = rng.uniform(8, 16) if winter else rng.uniform(5, 13)
-                scene.add(end + 0.1, objects.draw_tree, away, max(end, 4), high_tree, bare)
+                away, tall = x + side * rng.uniform(1, 6), rng.uniform(8, 16) if winter else rng.uniform(5, 13)
+                scene.add(end + 0.1, objects.draw_tree, away, max(end, 4), tall, bare)
             scene.add(end - 0.1, objects.draw_fence, (x, z), (x, end), foot + high, style)
             if foot:
-                scene.add(end - 0.2, objects.draw_plinth, (x, z), (x, end), foot, stone)
+                scene.add(end - 0.2, objects.draw_wall, (x, z), (x, end), foot, "wall", stone)
             z = end
 
     def add_barrier(self, x: float, near: float, far: float, high: float) -> None:

@@ -113,9 +113,9 @@ def draw_house(scene: Scene, x: float, near: float, far: float, high: float) -> 
     draw_facade(scene, (x, near), (x, far), high, style)
 
 
-def draw_wall(scene: Scene, a: Point, b: Point, high: float, label: str) -> None:
-    """Garden wall or hedge above the ground points a and b."""
-    color = shade(scene.pick("wall" if label == "wall" else "leaves"), light_on(scene, a, b))
+def draw_wall(scene: Scene, a: Point, b: Point, high: float, label: str, color: Color | None = None) -> None:
+    """Garden wall or hedge above the ground points a and b; without a colour, of one from its palette."""
+    color = shade(color or scene.pick("wall" if label == "wall" else "leaves"), light_on(scene, a, b))
     scene.paint(scene.panel(a, b, 0, high), color, label, (a[1] + b[1]) / 2)
     scene.paint(scene.panel(a, b, 0.88 * high, high), shade(color, 1.2))
 
@@ -142,13 +142,6 @@ def draw_thicket(scene: Scene, a: Point, b: Point, high: float, color: Color) ->
         tip = x + rng.uniform(-0.6, 0.6), high * rng.uniform(0.6, 1.25), z + rng.uniform(-0.6, 0.6)
         ends = scene.camera.project(x, rng.uniform(0, 0.5) * high, z), scene.camera.project(*tip)
         scene.stroke(ends, rng.uniform(0.02, 0.08), z, shade(color, rng.uniform(0.4, 2.2)), "vegetation")
-
-
-def draw_plinth(scene: Scene, a: Point, b: Point, high: float, color: Color) -> None:
-    """The low wall that a railing stands on."""
-    color = shade(color, light_on(scene, a, b))
-    scene.paint(scene.panel(a, b, 0, high), color, "wall", (a[1] + b[1]) / 2)
-    scene.paint(scene.panel(a, b, 0.8 * high, high), shade(color, 1.2))
 
 
 @dataclass(frozen=True)
