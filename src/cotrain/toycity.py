@@ -323,18 +323,12 @@ class Street:
             z = max(4.0, (self.crossing or rng.uniform(8, 40)) - 1)
             scene.add(z, objects.draw_traffic_light, line, z, rng.choice((0, 0, -side * 3)))
             scene.add(z + 14, objects.draw_traffic_light, line, z + 14, 0)
-        if rng.random() < 0.35:
+        if rng.random() < 0.12:
             near = rng.uniform(3, 20)
             far = near + rng.uniform(5, 25)
             if self.is_free(near) and self.is_free(far):
-                scene.add(
-                    far,
-                    objects.draw_fence,
-                    (line, near),
-                    (line, far),
-                    rng.uniform(0.9, 1.2),
-                    objects.random_fence(scene),
-                )
+                style = replace(objects.random_fence(scene), planks=False)
+                scene.add(far, objects.draw_fence, (line, near), (line, far), rng.uniform(0.9, 1.2), style)
 
     def add_parked(self, side: int) -> None:
         """Vehicles parked along one kerb, and bicycles leaning there."""

@@ -38,7 +38,7 @@ def random_style(scene: Scene) -> Style:
         trim=shade(color, 0.8) if rng.random() < 0.4 else (225, 222, 214),
         glass=scene.pick("glass"),
         roof=scene.pick("roof"),
-        shop=scene.pick("shop", 0.4) if rng.random() < 0.6 else None,
+        shop=scene.pick("shop", 0.4) if rng.random() < 0.75 else None,
         pitch=rng.uniform(1.8, 3.5),
         storey=rng.uniform(2.7, 3.6),
         share=rng.uniform(0.35, 0.7),
@@ -80,7 +80,7 @@ def paint_shop(scene: Scene, board: Callable, style: Style) -> float:
 
     Many are so dark inside that one sees little but the frames of the panes.
     """
-    rng, dark = scene.rng, scene.rng.random() < 0.6
+    rng, dark = scene.rng, scene.rng.random() < 0.7
     riser, head, tone = rng.uniform(0, 0.6), rng.uniform(2.3, 3.0), rng.uniform(0.15, 0.6) if dark else 1.0
     board(0, 1, 0, head, style.shop, 0.8)
     board(0.02, 0.98, riser, head, style.glass, tone)
