@@ -365,6 +365,17 @@ def test_toycity_agrees_with_the_published_map_of_cityscapes_classes():
         assert values[value] == expected, name
 
 
+def test_toycity_has_the_eleven_classes_as_camvid_has_them():
+    alike = {
+        "wall": "Wall", "building": "Building", "fence": "Fence", "pole": "Column_Pole", "road": "Road",
+        "sidewalk": "Sidewalk", "vegetation": "Tree", "terrain": "VegetationMisc", "traffic light": "TrafficLight",
+        "traffic sign": "SignSymbol", "sky": "Sky", "car": "Car", "truck": "Truck_Bus", "bus": "Truck_Bus",
+        "person": "Pedestrian", "rider": "Bicyclist",
+    }  # fmt: skip
+    ours, theirs = (load_dataset(WORKFLOW, name).classes["camvid11"] for name in ("toycity", "camvid_32"))
+    assert {name: ours[name] for name in alike} == {name: theirs[other] for name, other in alike.items()}
+
+
 def test_description_of_toycity_fits_what_it_renders():
     from cotrain import toycity
 
