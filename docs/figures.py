@@ -14,7 +14,7 @@ from matplotlib import pyplot as plt
 
 from cotrain import batches, datasets, store
 from cotrain.figures import colorize, overlay
-from cotrain.pseudolabels import SCALE, VOID
+from cotrain.pseudolabels import SCALE, VOID, collage_order
 from cotrain.settings import Train
 
 DOCS = Path(__file__).parent
@@ -166,7 +166,8 @@ def batch(run: Run, out: Path) -> None:
     size, color_table = train.source_size, run.folder / "data/color.csv"
     source = batches.LabelledImages(run.folder / "data/source.csv", train.source, size, color_table)
     target = batches.PseudolabelledImages(run.folder / round_ / "labels.h5", run.folder / "data/target.csv")
-    thresholds = run.table(f"{round_}/thresholds.csv", "thresholds")["threshold"].to_numpy()
+    table = run.table(f"{round_}/thresholds.csv", "thresholds")
+    order = collage_order(table["threshold"].to_numpy(), table["pixels"].to_numpy())
     made = batches.Batches(
         source,
         target,
@@ -174,7 +175,7 @@ def batch(run: Run, out: Path) -> None:
         steps=1,
         batch=train.batch,
         target_share=train.target_share,
-        collage=batches.Collage(thresholds, train.collage_share),
+        collage=batches.Collage(order, train.collage_share),
         seed=train.seed,
     )
     images, labels = made[0]

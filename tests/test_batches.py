@@ -14,7 +14,7 @@ from cotrain.errors import BadInput
 from cotrain.settings import Augmentation, Labels
 
 SIZE = (16, 24)
-THRESHOLDS = np.array([0.9, 0.5, 0.7])
+ORDER = np.array([1, 2, 0])  # from the least to the most confident class
 
 
 class Memory:
@@ -90,7 +90,7 @@ def test_batch_is_a_function_of_seed_and_step_alone():
     augment = [augmentation(zoom=(0.5, 2), flip=0.5, jitter=0.5)] * 2
 
     def data(seed):
-        return make(memory(7), memory(7, first=100), augment, collage=batches.Collage(THRESHOLDS, 0.5), seed=seed)
+        return make(memory(7), memory(7, first=100), augment, collage=batches.Collage(ORDER, 0.5), seed=seed)
 
     one, other = data(1), data(1)
     forward = [one[step] for step in range(6)]
@@ -121,7 +121,7 @@ def test_batch_leaves_torchs_generator_as_it_was():
 @pytest.mark.parametrize("workers", [0, 1, 2])
 def test_workers_give_the_batches_of_one_process(workers, device):
     """Wherever they are augmented."""
-    options = {"collage": batches.Collage(THRESHOLDS, 0.5), "rare_crops": batches.RareCrops(np.ones((7, 3)), [1], 0.5)}
+    options = {"collage": batches.Collage(ORDER, 0.5), "rare_crops": batches.RareCrops(np.ones((7, 3)), [1], 0.5)}
     zoomed = [augmentation(zoom=(0.5, 2), flip=0.5)] * 2
     data = make(memory(7), Memory(random_maps(0, 7, *SIZE, 3)[0], first=100), zoomed, steps=5, **options)
     given = list(batches.ahead(data, 2, workers, pinned=False, device=device))
@@ -174,7 +174,7 @@ def test_source_images_are_picked_by_the_given_sampler():
 def test_collage_is_pasted_on_target_images_only_and_equals_a_loop_over_pixels():
     source, target = memory(5), memory(6, first=100, seed=1)
     plain = make(source, target, batch=4)
-    pasted = make(source, target, batch=4, collage=batches.Collage(THRESHOLDS, 0.7))
+    pasted = make(source, target, batch=4, collage=batches.Collage(ORDER, 0.7))
     for step in range(8):
         (before, before_label), (after, after_label) = plain[step], pasted[step]
         assert torch.equal(before[0], after[0]) and torch.equal(before_label[0], after_label[0])  # source
@@ -182,7 +182,7 @@ def test_collage_is_pasted_on_target_images_only_and_equals_a_loop_over_pixels()
             from_source = [n for n in after[j].unique().tolist() if n < 100]
             assert len(from_source) == 1  # one source image, which the loop below pastes itself
             label = source.labels[from_source[0]]
-            classes = sorted(set(label.ravel().tolist()) - {VOID}, key=lambda c: THRESHOLDS[c])
+            classes = sorted(set(label.ravel().tolist()) - {VOID}, key=ORDER.tolist().index)
             classes = classes[: max(1, int(0.7 * len(classes) + 1e-9))]
             for y, x in np.ndindex(SIZE):
                 paste = label[y, x] in classes
@@ -193,17 +193,17 @@ def test_collage_is_pasted_on_target_images_only_and_equals_a_loop_over_pixels()
 def test_each_target_image_gets_a_source_image_and_all_of_them_get_their_turn():
     source = Memory(np.ones((9, *SIZE), np.uint8))
     target = Memory(np.zeros((5, *SIZE), np.uint8), first=100)
-    data = make(source, target, collage=batches.Collage(THRESHOLDS, 0.5), batch=4)
+    data = make(source, target, collage=batches.Collage(ORDER, 0.5), batch=4)
     pasted = [n for step in range(9) for n in numbers(data[step][0][1:])]  # 27 places, 9 source images
     assert np.bincount(pasted).tolist() == [3] * 9
 
 
-def test_least_confident_class_is_pasted_and_the_thresholds_decide_which():
+def test_least_confident_class_is_pasted_and_the_order_decides_which():
     halves = np.zeros((1, *SIZE), np.uint8)
     halves[:, :, 12:] = 1
     target = Memory(np.full((1, *SIZE), 2, np.uint8), first=100)
-    for thresholds, expected in (([0.9, 0.5, 0.7], [2, 1]), ([0.5, 0.9, 0.7], [0, 2])):
-        collage = batches.Collage(np.array(thresholds), 0.5)
+    for order, expected in (([1, 2, 0], [2, 1]), ([0, 2, 1], [0, 2])):
+        collage = batches.Collage(np.array(order), 0.5)
         _, labels = make(Memory(halves), target, target_share=1, batch=1, collage=collage)[0]
         assert [labels[0, 0, 0].item(), labels[0, 0, -1].item()] == expected
 
@@ -212,7 +212,7 @@ def test_void_of_the_source_is_never_pasted():
     label = np.full((1, *SIZE), VOID, np.uint8)
     label[0, :4] = 1
     target = Memory(np.zeros((1, *SIZE), np.uint8), first=100)
-    images, labels = make(Memory(label), target, target_share=1, batch=1, collage=batches.Collage(THRESHOLDS, 1))[0]
+    images, labels = make(Memory(label), target, target_share=1, batch=1, collage=batches.Collage(ORDER, 1))[0]
     assert (labels[0, :4] == 1).all() and (labels[0, 4:] == 0).all()
     assert (images[0, :, :4] == 0).all() and (images[0, :, 4:] == 100).all()
 
@@ -315,7 +315,7 @@ def test_beyond_the_image_there_is_void_which_is_not_pasted():
     (image,), (label,) = make(source, augment=[small, small], batch=1)[0]
     assert (label == VOID).float().mean() == 0.75 and set(label.unique().tolist()) == {1, VOID}
     assert (image[:, label == VOID] == 0).all() and (image[:, label == 1] == 9).all()
-    collage = batches.Collage(THRESHOLDS, 1)
+    collage = batches.Collage(ORDER, 1)
     options = {"target_share": 1, "batch": 1, "collage": collage}
     (image,), (label,) = make(source, target, [small, IDENTITY[1]], **options)[0]
     assert (label == 1).float().mean() == 0.25 and (label == 0).float().mean() == 0.75
@@ -347,7 +347,7 @@ def test_augmentation_leaves_the_loaded_image_as_it_was():
     images = batches.Cached(memory(2), 100)
     before = [array.copy() for array in images.load(0)]
     augment = [augmentation(zoom=(0.5, 2), flip=1, jitter=1)] * 2
-    data = make(images, images, augment, collage=batches.Collage(THRESHOLDS, 1))
+    data = make(images, images, augment, collage=batches.Collage(ORDER, 1))
     for step in range(5):
         _ = data[step]
     for array, expected in zip(images.load(0), before, strict=True):

@@ -385,13 +385,16 @@ def test_rare_classes_are_those_below_the_share_of_the_predicted_pixels():
 # ---- collage ----------------------------------------------------------------------------------------------------
 
 
-def collage_mask(label, thresholds, share) -> np.ndarray:
-    return batches.Collage(thresholds, share).mask(torch.from_numpy(label)).numpy()
+def collage_mask(label, thresholds, share, predicted=None) -> np.ndarray:
+    predicted = np.zeros(len(thresholds), int) if predicted is None else predicted
+    order = pseudolabels.collage_order(thresholds, predicted)
+    return batches.Collage(order, share).mask(torch.from_numpy(label)).numpy()
 
 
-def collage_loop(label, thresholds, share) -> np.ndarray:
+def collage_loop(label, thresholds, share, predicted) -> np.ndarray:
     """The mask pixel by pixel."""
-    present = sorted({c for c in label.ravel().tolist() if c != VOID}, key=lambda c: (thresholds[c], c))
+    rank = {c: (thresholds[c], predicted[c], c) for c in range(len(thresholds))}
+    present = sorted({c for c in label.ravel().tolist() if c != VOID}, key=rank.get)
     pasted = present[: max(1, math.floor(Fraction(str(share)) * len(present)))]
     mask = np.zeros(label.shape, bool)
     for place in np.ndindex(label.shape):
@@ -405,8 +408,9 @@ def test_collage_equals_a_loop_over_pixels(seed, share):
     rng = np.random.default_rng(seed)
     classes = int(rng.integers(1, 12))
     label = random_maps(seed, 1, 6, 8, classes)[0][0]
-    thresholds = rng.integers(5, 10, classes) / 10  # ties
-    assert np.array_equal(collage_mask(label, thresholds, share), collage_loop(label, thresholds, share))
+    thresholds, predicted = rng.integers(5, 10, classes) / 10, rng.integers(0, 4, classes)  # ties of both
+    expected = collage_loop(label, thresholds, share, predicted)
+    assert np.array_equal(collage_mask(label, thresholds, share, predicted), expected)
 
 
 @pytest.mark.parametrize("m", [1, 2, 7, 19, 25, 34])
@@ -421,6 +425,12 @@ def test_least_confident_classes_are_pasted():
     label = np.array([[0, 1, 2, 3]], np.uint8)
     mask = collage_mask(label, np.array([0.9, 0.5, 0.8, 0.6]), 0.5)
     assert mask.tolist() == [[False, True, False, True]]
+
+
+def test_of_equal_thresholds_the_class_of_fewer_predicted_pixels_is_pasted():
+    label = np.array([[0, 1, 2, 3]], np.uint8)
+    mask = collage_mask(label, np.array([0.5, 0.5, 0.5, 0.4]), 0.5, np.array([70, 9, 8, 900]))
+    assert mask.tolist() == [[False, False, True, True]]
 
 
 def test_void_is_no_class_of_the_collage():

@@ -113,10 +113,10 @@ class Cached:
 
 
 class Collage:
-    """Pastes the least confident classes of a source crop over a target crop."""
+    """Pastes the least confident classes of a source crop over a target crop: order and share of `collage_classes`."""
 
-    def __init__(self, thresholds: np.ndarray, share: float):
-        self.thresholds, self.share = thresholds, share
+    def __init__(self, order: np.ndarray, share: float):
+        self.order, self.share = order, share
 
     def __call__(self, target: tuple, source: tuple) -> tuple[torch.Tensor, torch.Tensor]:
         """Two pairs of image (3, h, w) uint8 and label (h, w) uint8, on any device → the pasted pair."""
@@ -126,7 +126,7 @@ class Collage:
     def mask(self, label: torch.Tensor) -> torch.Tensor:
         """Pixels of a source crop that are pasted: (h, w) uint8 → (h, w) bool."""
         pixels = torch.bincount(label.ravel(), minlength=256).cpu().numpy()  # the last is of void
-        classes = pseudolabels.collage_classes(pixels[: len(self.thresholds)], self.thresholds, self.share)
+        classes = pseudolabels.collage_classes(pixels, self.order, self.share)
         return torch.isin(label, torch.as_tensor(classes, dtype=torch.uint8).to(label.device))
 
 

@@ -293,12 +293,20 @@ def rare_classes(pixels: np.ndarray, share: float) -> np.ndarray:
     return np.flatnonzero(pixels < share * pixels.sum())
 
 
-def collage_classes(pixels: np.ndarray, thresholds: np.ndarray, share: float) -> np.ndarray:
+def collage_order(thresholds: np.ndarray, predicted: np.ndarray) -> np.ndarray:
+    """All classes from the least to the most confident: by ascending threshold C_T (Sect. III-A).
+
+    Bounds and common thresholds make many of them equal; of those the class comes first that was predicted for fewer
+    pixels, and of equally many the one of the lower number. thresholds (C,), predicted pixels (C,). Returns (C,).
+    """
+    return np.lexsort((predicted, thresholds))
+
+
+def collage_classes(pixels: np.ndarray, order: np.ndarray, share: float) -> np.ndarray:
     """Classes of a source crop whose pixels are pasted over a target image (ClassMix-inspired collage, Sect. III-A).
 
-    Of the m classes present, the `max(1, floor(share·m))` least confident ones, by ascending threshold C_T (ties by
-    class). pixels (C,) of each class in the crop, thresholds (C,), share is p_CM. Returns (n,) classes.
+    Of the m classes present, the `max(1, floor(share·m))` least confident ones. pixels (C,) of each class in the crop,
+    order (C,) of `collage_order`, share is p_CM. Returns (n,) classes.
     """
-    present = np.flatnonzero(pixels)
-    order = present[np.argsort(thresholds[present], kind="stable")]
-    return order[: max(1, int(share * len(present)))]
+    present = order[pixels[order] > 0]
+    return present[: max(1, int(share * len(present)))]

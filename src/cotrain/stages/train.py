@@ -11,7 +11,7 @@ from cotrain import batches, logbook, models, processes, restarts, schedules, st
 from cotrain.errors import BadInput
 from cotrain.processes import Team
 from cotrain.progress import progress
-from cotrain.pseudolabels import rare_classes
+from cotrain.pseudolabels import collage_order, rare_classes
 from cotrain.settings import Train, workers_of
 
 
@@ -149,7 +149,8 @@ def _collage(settings: Train, thresholds: pd.DataFrame | None) -> batches.Collag
         return None
     if thresholds is None:
         raise BadInput("collage_share: the collage needs --thresholds; give the table, or set collage_share to null")
-    return batches.Collage(thresholds["threshold"].to_numpy(), settings.collage_share)
+    order = collage_order(thresholds["threshold"].to_numpy(), thresholds["pixels"].to_numpy())
+    return batches.Collage(order, settings.collage_share)
 
 
 def _rare_crops(
