@@ -68,7 +68,7 @@ def test_jobs_come_after_those_they_read_from():
 def test_seconds_of_a_job_are_its_start_and_its_steps_or_images():
     found = costs_of()
     assert seconds(found, "train_source", "source") == pytest.approx(4 + 180 * 0.25)
-    assert seconds(found, "finetune", "cotrain/01/2") == pytest.approx(4 + 140 * 0.3)
+    assert seconds(found, "finetune", "cotrain/01/2") == pytest.approx(4 + 120 * 0.3)
     assert seconds(found, "infer", "selftrain/02") == pytest.approx(4 + 200 * 0.03)
     assert seconds(found, "infer", "final") == pytest.approx(4 + 2 * 300 * 0.03)  # an ensemble of two
     assert seconds(found, "evaluate", "cotrain/01/both") == pytest.approx(4 + 2 * 100 * 0.02)
