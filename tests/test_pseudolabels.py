@@ -2,8 +2,10 @@
 
 import math
 from fractions import Fraction
+from types import SimpleNamespace
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from conftest import VOID, histogram_of, random_maps, statistics_of
@@ -11,6 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cotrain import batches, pseudolabels
+from cotrain.stages import train
 
 SEEDS = range(30)
 BIN = 1 / 65535
@@ -431,6 +434,12 @@ def test_of_equal_thresholds_the_class_of_fewer_predicted_pixels_is_pasted():
     label = np.array([[0, 1, 2, 3]], np.uint8)
     mask = collage_mask(label, np.array([0.5, 0.5, 0.5, 0.4]), 0.5, np.array([70, 9, 8, 900]))
     assert mask.tolist() == [[False, False, True, True]]
+
+
+def test_training_reads_the_order_of_the_collage_from_thresholds_first_and_predicted_pixels_then():
+    table = pd.DataFrame({"threshold": [0.9, 0.5, 0.5, 0.7], "pixels": [1, 80, 7, 3]})
+    collage = train._collage(SimpleNamespace(collage_share=0.5), table)
+    assert collage.order.tolist() == [2, 1, 3, 0] and collage.share == 0.5
 
 
 def test_void_is_no_class_of_the_collage():
