@@ -261,29 +261,19 @@ class Street:
     def add_park(self, side: int, x: float, near: float, far: float) -> None:
         """A railing along the street, some on a low wall, with dark bushes and trees behind it, leafless in winter."""
         scene, rng = self.scene, self.rng
-        high, style = rng.uniform(1.0, 2.4), objects.random_fence(scene)
-        foot = rng.choice((0, 0, rng.uniform(0.3, 0.9)))
-        winter = rng.random() < 0.5
-        if winter:
-            high = rng.uniform(1.6, 2.8)
-            style = replace(style, planks=False, color=shade(style.color, rng.uniform(0.3, 1)), lean=0)
-        stone = scene.pick("wall")
-        draw_bushes = objects.draw_thicket if winter else objects.draw_hedge
-        bushes = rng.choice((0.6, 0.9, 1.2) if winter else (0, 0.8, 1.3)) * high
-        dark = shade(scene.pick("bark" if winter else "leaves"), rng.uniform(0.25, 0.8))
+        park = objects.random_park(scene)
         z = near
         while z < far - 0.5:  # in pieces: what stands nearer than a piece is drawn after it
             end = min(z + rng.uniform(4, 7), far)
-            if bushes:
-                top = foot + bushes * rng.uniform(0.85, 1.2)
-                scene.add(end + 0.2, draw_bushes, (x + side, z), (x + side, end), top, dark)
-            if rng.random() < (0.85 if winter else 0.7):
-                bare = rng.random() < (0.9 if winter else scene.look.bare_tree)
-                away, tall = x + side * rng.uniform(1, 6), rng.uniform(8, 16) if winter else rng.uniform(5, 13)
-                scene.add(end + 0.1, objects.draw_tree, away, max(end, 4), tall, bare)
-            scene.add(end - 0.1, objects.draw_fence, (x, z), (x, end), foot + high, style)
-            if foot:
-                scene.add(end - 0.2, objects.draw_wall, (x, z), (x, end), foot, "wall", stone)
+            if park.bushes:
+                top = park.foot + park.bushes * rng.uniform(0.85, 1.2)
+                scene.add(end + 0.2, park.draw_bushes, (x + side, z), (x + side, end), top, park.dark)
+            if rng.random() < park.trees:
+                away, tall = x + side * rng.uniform(1, 6), rng.uniform(*park.tall)
+                scene.add(end + 0.1, objects.draw_tree, away, max(end, 4), tall, rng.random() < park.bare)
+            scene.add(end - 0.1, objects.draw_fence, (x, z), (x, end), park.foot + park.high, park.railing)
+            if park.foot:
+                scene.add(end - 0.2, objects.draw_wall, (x, z), (x, end), park.foot, "wall", park.stone)
             z = end
 
     def add_barrier(self, x: float, near: float, far: float, high: float) -> None:

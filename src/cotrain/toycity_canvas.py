@@ -58,8 +58,8 @@ class Scene:
     items: list[tuple[float, Callable, tuple]] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        backdrop = sky(self.rng, self.look, self.height * 2, self.width * 2, self.camera.horizon * 2)
-        self.image = Image.fromarray(backdrop)
+        backdrop = sky(self.rng, self.look, self.height, self.width, self.camera.horizon)
+        self.image = Image.fromarray(backdrop).resize((self.width * 2, self.height * 2), Image.Resampling.NEAREST)
         self.surface = Image.new("I", (self.width, self.height), ID["sky"])
         self.shadow = Image.new("L", (self.width, self.height), 0)
         self.pen, self.marker = ImageDraw.Draw(self.image), ImageDraw.Draw(self.surface)
@@ -73,11 +73,13 @@ class Scene:
 
     def ink(self, color: Color) -> tuple[int, int, int]:
         """`color` under the scene's light, as Pillow takes it."""
-        return tuple(min(255, max(0, int(channel * self.ambient))) for channel in color)
+        red, green, blue = color
+        light = self.ambient
+        return min(255, int(red * light)), min(255, int(green * light)), min(255, int(blue * light))
 
     def code(self, label: str, depth: float) -> int:
         """Label, texture and depth in one integer, so that one drawing call records all three."""
-        amplitude = TEXTURE.get(label, 3) * self.rng.uniform(0.5, 1.6)
+        amplitude = TEXTURE.get(label, 3) * (0.5 + 1.1 * self.rng.random())
         return ID[label] | int(amplitude) << 8 | int(20 * log(max(depth, 1.1))) << 16
 
     def paint(self, points: Sequence[Point], color: Color | None, label: str | None = None, depth: float = 1) -> None:

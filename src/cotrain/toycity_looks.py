@@ -232,10 +232,10 @@ def pick(rng: Random, look: Look, kind: str, jitter: float = 0.18) -> Color:
     """A colour of the palette `kind`, with random brightness, tint and the look's saturation."""
     color = rng.choice(look.palettes[kind])
     light = 1 + rng.uniform(-jitter, jitter)
-    color = [channel * light * (1 + rng.uniform(-0.05, 0.05)) for channel in color]
+    color = [channel * light * (0.95 + 0.1 * rng.random()) for channel in color]
     grey = sum(color) / 3
     saturation = rng.uniform(*look.saturation)
-    return tuple(grey + saturation * (channel - grey) for channel in color)
+    return tuple(max(0.0, grey + saturation * (channel - grey)) for channel in color)
 
 
 def shade(color: Color, factor: float) -> Color:
@@ -248,7 +248,7 @@ def sky(rng: Random, look: Look, height: int, width: int, horizon: float) -> np.
     zenith, skyline = (np.array(pick(rng, look, kind, 0.08), np.float32) for kind in ("zenith", "skyline"))
     rise = np.clip(np.arange(height, dtype=np.float32) / max(horizon, 1), 0, 1)[:, None, None]
     color = zenith + (skyline - zenith) * rise ** rng.uniform(0.6, 2)
-    clouds = noise_crop(rng, 0, height, width) * rng.uniform(0.4, 1.2) + rng.uniform(-1.5, 0.8)
+    clouds = noise_crop(rng, 0, 2 * height, 2 * width)[::2, ::2] * rng.uniform(0.4, 1.2) + rng.uniform(-1.5, 0.8)
     opacity = np.clip(clouds, 0, 1)[..., None] * rng.uniform(0.3, 0.9)
     cloud = rng.uniform(150, 250)
     return np.clip(color + (cloud - color) * opacity, 0, 255).astype(np.uint8)

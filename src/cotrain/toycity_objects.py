@@ -161,6 +161,37 @@ def random_fence(scene: Scene) -> FenceStyle:
     return FenceStyle(scene.pick("fence"), planks, rng.uniform(0.12, 0.35), lean)
 
 
+@dataclass(frozen=True)
+class Park:
+    """What stands along one park; lengths in m, chances in [0, 1]."""
+
+    railing: FenceStyle
+    high: float  # of the railing
+    foot: float  # height of the low wall below it, 0: none
+    stone: Color
+    draw_bushes: Callable
+    bushes: float  # their height, 0: none
+    dark: Color  # of the bushes
+    trees: float  # chance of one behind each piece of the railing
+    tall: tuple[float, float]
+    bare: float  # chance that a tree has no leaves
+
+
+def random_park(scene: Scene) -> Park:
+    """A park in leaf with any fence, or one in winter behind a high, dark railing."""
+    rng, fence = scene.rng, random_fence(scene)
+    foot, stone = rng.choice((0, 0, rng.uniform(0.3, 0.9))), scene.pick("wall")
+    dim = rng.uniform(0.25, 0.8)
+    if rng.random() < 0.5:
+        railing = replace(fence, planks=False, color=shade(fence.color, rng.uniform(0.3, 1)), lean=0)
+        high, bark = rng.uniform(1.6, 2.8), shade(scene.pick("bark"), dim)
+        bushes = rng.choice((0.6, 0.9, 1.2)) * high
+        return Park(railing, high, foot, stone, draw_thicket, bushes, bark, 0.85, (8, 16), 0.9)
+    high, leaves = rng.uniform(1.0, 2.4), shade(scene.pick("leaves"), dim)
+    bushes = rng.choice((0, 0.8, 1.3)) * high
+    return Park(fence, high, foot, stone, draw_hedge, bushes, leaves, 0.7, (5, 13), scene.look.bare_tree)
+
+
 def draw_fence(scene: Scene, a: Point, b: Point, high: float, style: FenceStyle) -> None:
     """A fence above a and b; the label covers the gaps, as annotators do."""
     color, lean = style.color, style.lean
@@ -182,15 +213,17 @@ def draw_fence(scene: Scene, a: Point, b: Point, high: float, style: FenceStyle)
 
 
 def draw_tree(scene: Scene, x: float, z: float, high: float, bare: bool) -> None:
-    """Tree of leaf blobs, or of see-through twigs in winter, on a trunk."""
+    """Tree of leaf blobs, or of see-through twigs in winter, on a trunk; small in the image, it has fewer of them."""
     rng, camera = scene.rng, scene.camera
     foot, fork = camera.project(x, 0, z), camera.project(x, high * rng.uniform(0.2, 0.4), z)
+    breadth = high * rng.uniform(0.22, 0.38) * camera.focal / z
+    if not -2 * breadth < foot[0] < scene.width + 2 * breadth:
+        return
     top = camera.project(x, high, z)[1]
     bark, leaves = scene.pick("bark"), scene.pick("leaves")
     scene.stroke((foot, fork), 0.035 * high + 0.1, z, bark, "vegetation")
-    breadth = high * rng.uniform(0.22, 0.38) * camera.focal / z
     middle, half = (fork[1] + top) / 2, (fork[1] - top) / 2
-    for i in range(11 if bare else 34):
+    for i in range(11 if bare else min(34, 9 + int(2 * breadth))):
         # A few large blobs fill the crown, many small ones fray its outline.
         core = bare or i < 9
         angle, reach = rng.uniform(0, 2 * pi), 0.7 * rng.random() ** 0.5 if core else rng.uniform(0.5, 0.9)
@@ -209,7 +242,7 @@ def draw_twigs(scene: Scene, fork: Point, center: Point, size: float, z: float, 
     rng = scene.rng
     scene.blob(center, (size, 0.8 * size), None, "vegetation", z)
     scene.stroke((fork, center), 0.12, z, bark, "vegetation")
-    for _ in range(10):
+    for _ in range(min(10, 2 + int(2 * size))):
         angle = rng.uniform(-0.3, pi + 0.3)
         s = rng.uniform(0.3, 1)
         root = fork[0] + s * (center[0] - fork[0]), fork[1] + s * (center[1] - fork[1])
