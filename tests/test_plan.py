@@ -97,6 +97,16 @@ def test_cores_of_a_training(monkeypatch, gpus, training, cores, expected):
     assert plan_of({"training": training}).training_cores(cores) == expected
 
 
+def test_the_last_training_may_have_threads_of_its_own(monkeypatch):
+    monkeypatch.setenv("COTRAIN_GPUS", "0")
+    for final, expected in (({"threads": 3}, 3), ({"threads": None}, 2), (None, 2)):
+        plan = plan_of({"training": {"threads": 2}, "final": final})
+        assert plan.training_cores(8) == 2 and plan.training_cores(8, "final") == expected
+        assert json.loads(plan.settings("train", "selftrain/01"))["threads"] == 2
+        if final:
+            assert json.loads(plan.settings("train", "final"))["threads"] == expected
+
+
 def test_without_colour_alignment_or_truth_their_rounds_are_not_scored():
     plan = plan_of({"align_colors": False, "data": {"target": {"truth": False}}})
     assert "source" not in plan.evaluated and "upper_bound" not in plan.evaluated

@@ -232,6 +232,7 @@ class Final(Strict):
     )
     ensemble: Literal["mean", "max"] = Field("mean", description="how the two models' probabilities are joined")
     collage_share: Share | None = Field(None, description="mix.collage_share of the last training; null: no collage")
+    threads: Threads | None = Field(None, description="CPU threads of the last training; null: training.threads")
 
 
 class Config(Strict):

@@ -105,13 +105,18 @@ class Plan:
         wanted = self.config.device
         return int(wanted == "cuda" or (wanted == "auto" and gpus() != []))
 
-    def training_cores(self, cores: int | None = None) -> int:
+    def training_cores(self, cores: int | None = None, round: str | None = None) -> int:
         """Processor cores that a training asks for, so that of a machine's `cores` each of its GPUs has its share."""
-        training = self.config.training
-        wanted = training.threads + workers_of(training.workers, self.gpus() > 0)
+        training, threads = self.config.training, self._training_threads(round)
+        wanted = threads + workers_of(training.workers, self.gpus() > 0)
         if cores and gpus():  # or GPUs would wait for cores that do little
-            wanted = min(wanted, max(training.threads, cores // len(gpus())))
+            wanted = min(wanted, max(threads, cores // len(gpus())))
         return training.gpus * wanted
+
+    def _training_threads(self, round: str | None) -> int:
+        """CPU threads per GPU: the last training, beside which no other runs, may have more of them."""
+        final = self.config.final
+        return (round == FINAL and final and final.threads) or self.config.training.threads
 
     # ---- rounds -------------------------------------------------------------------------------------------------
 
@@ -492,7 +497,7 @@ class Plan:
             "seed": seed_of(config.seed, "train", round),
             "device": config.device,
             "gpus": training.gpus,
-            "threads": training.threads,
+            "threads": self._training_threads(round),
             "workers": training.workers,
             "cache_mb": training.cache_mb,
             "restart_minutes": training.restart_minutes,

@@ -26,8 +26,7 @@ SCHEDULES = {
 
 def make_optimizer(model: Segmenter, settings: Optimizer, learning_rate: float) -> torch.optim.Optimizer:
     """An optimizer whose learning rates, the encoder's and the others', are those before any schedule."""
-    fused = next(model.parameters()).is_cuda
-    common = {"lr": learning_rate, "weight_decay": settings.weight_decay, "fused": fused}
+    common = {"lr": learning_rate, "weight_decay": settings.weight_decay, "fused": True}
     parameters = _parameters(model, settings.encoder_factor, learning_rate)
     if settings.name == "adamw":
         return torch.optim.AdamW(parameters, **common)

@@ -30,9 +30,10 @@ try:
         PLAN.data_root(domain)  # says at once what is missing
     RUN = str(Path(CONFIG.results, CONFIG.run))
     GPUS = PLAN.gpus()
-    TRAINING_CORES = PLAN.training_cores(workflow.resource_settings.cores)
+    TRAINING_CORES, FINAL_CORES = (PLAN.training_cores(workflow.resource_settings.cores, r) for r in (None, "final"))
     if not workflow.is_main_process:  # a job may see GPUs that the login node lacks; it has the cores it was given
         TRAINING_CORES = int(os.environ.get("SLURM_CPUS_PER_TASK", TRAINING_CORES))
+        FINAL_CORES = int(os.environ.get("SLURM_CPUS_PER_TASK", FINAL_CORES))
     if CONFIG.share_with and workflow.is_main_process:
         take(PLAN)
     RERUNS = Reruns(Path(RUN), active=workflow.is_main_process)

@@ -18,7 +18,7 @@ rule train_final:
         f"{RUN}/logs/final/train.log",
     conda:
         "../../envs/environment.yaml"
-    threads: TRAINING_CORES
+    threads: FINAL_CORES
     resources:
         gpu=GPUS * CONFIG.training.gpus,
     params:
