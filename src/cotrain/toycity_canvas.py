@@ -15,7 +15,10 @@ CLASSES: tuple[str, ...] = (
     "terrain", "sky", "person", "rider", "car", "truck", "bus", "bicycle",
 )  # fmt: skip
 ID = {name: value for value, name in enumerate(CLASSES)}
-TEXTURE = {"vegetation": 20, "terrain": 16, "building": 7, "wall": 10, "road": 6, "sidewalk": 6}  # percent
+TEXTURE = {  # least and greatest amplitude, percent; some façades are as rough as leaves
+    "vegetation": (10, 32), "terrain": (8, 26), "building": (3, 24), "wall": (4, 22), "road": (3, 10),
+    "sidewalk": (3, 10),
+}  # fmt: skip
 Point = tuple[float, float]
 
 
@@ -79,7 +82,8 @@ class Scene:
 
     def code(self, label: str, depth: float) -> int:
         """Label, texture and depth in one integer, so that one drawing call records all three."""
-        amplitude = TEXTURE.get(label, 3) * (0.5 + 1.1 * self.rng.random())
+        least, greatest = TEXTURE.get(label, (2, 5))
+        amplitude = least + (greatest - least) * self.rng.random()
         return ID[label] | int(amplitude) << 8 | int(20 * log(max(depth, 1.1))) << 16
 
     def paint(self, points: Sequence[Point], color: Color | None, label: str | None = None, depth: float = 1) -> None:
