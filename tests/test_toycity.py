@@ -17,6 +17,7 @@ from cotrain.toycity_objects import (
     draw_hedge,
     draw_person,
     draw_thicket,
+    draw_tree,
     draw_wall,
     random_style,
 )
@@ -199,3 +200,25 @@ def test_contact_sheet_shows_image_beside_label():
     assert sheet.shape == (64, 192, 3)
     assert np.array_equal(sheet[32:, :48], render(0, 2, "camera", 32, 48)[0])
     assert len(np.unique(sheet[:32, 48:96].reshape(-1, 3), axis=0)) <= len(CLASSES)
+
+
+@pytest.mark.parametrize("bare", [False, True])
+def test_a_small_tree_is_a_tree_and_one_outside_the_image_leaves_no_trace(bare):
+    scene = pinhole_scene()
+    before = np.asarray(scene.image).copy(), np.asarray(scene.surface).copy()
+    draw_tree(scene, 60.0, 10.0, 8.0, bare)
+    assert (np.asarray(scene.image) == before[0]).all() and (np.asarray(scene.surface) == before[1]).all()
+    draw_tree(scene, 0.0, 100.0, 8.0, bare)  # 16 pixels high
+    tree = (np.asarray(scene.surface) & 255) == ID["vegetation"]
+    rows, columns = np.nonzero(tree)
+    assert 10 < rows.max() - rows.min() < 30 and abs(columns.mean() - 160) < 5
+    assert (np.asarray(scene.image)[::2, ::2][tree] != before[0][::2, ::2][tree]).any(axis=1).mean() > 0.3
+
+
+def test_some_facades_are_as_rough_as_leaves_and_no_road_is():
+    scene = pinhole_scene()
+    percent = {
+        kind: [scene.code(kind, 10) >> 8 & 255 for _ in range(300)] for kind in ("building", "vegetation", "road")
+    }
+    assert min(percent["building"]) < 6 and max(percent["building"]) > np.median(percent["vegetation"])
+    assert max(percent["road"]) <= 10
