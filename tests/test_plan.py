@@ -99,7 +99,7 @@ def test_cores_of_a_training(monkeypatch, gpus, training, cores, expected):
 
 def test_the_last_training_may_have_threads_of_its_own(monkeypatch):
     monkeypatch.setenv("COTRAIN_GPUS", "0")
-    for final, expected in (({"threads": 3}, 3), ({"threads": None}, 2), (None, 2)):
+    for final, expected in (({"threads": 3}, 3), ({"threads": 1}, 2), (None, 2)):
         plan = plan_of({"training": {"threads": 2}, "final": final})
         assert plan.training_cores(8) == 2 and plan.training_cores(8, "final") == expected
         assert json.loads(plan.settings("train", "selftrain/01"))["threads"] == 2

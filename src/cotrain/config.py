@@ -232,7 +232,9 @@ class Final(Strict):
     )
     ensemble: Literal["mean", "max"] = Field("mean", description="how the two models' probabilities are joined")
     collage_share: Share | None = Field(None, description="mix.collage_share of the last training; null: no collage")
-    threads: Threads | None = Field(None, description="CPU threads of the last training; null: training.threads")
+    threads: Annotated[
+        Threads, Field(description="CPU threads of the last training, where they are more than training.threads")
+    ] = 1
 
 
 class Config(Strict):

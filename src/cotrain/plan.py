@@ -115,8 +115,8 @@ class Plan:
 
     def _training_threads(self, round: str | None) -> int:
         """CPU threads per GPU: the last training, beside which no other runs, may have more of them."""
-        final = self.config.final
-        return (round == FINAL and final and final.threads) or self.config.training.threads
+        training, final = self.config.training, self.config.final
+        return max(training.threads, final.threads) if round == FINAL and final else training.threads
 
     # ---- rounds -------------------------------------------------------------------------------------------------
 
