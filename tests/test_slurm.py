@@ -130,7 +130,8 @@ def test_jobs_with_a_network_get_a_gpu_and_small_stages_are_one_job(disturbed):
     networks = {"train_source": 2, "finetune": 3, "infer": 4, "evaluate": 8, "train_final": 1, "train_upper_bound": 1}
     assert count == networks | {"data": 1, "labels": 3, "report": 1}
     assert {job.kind for job in jobs if job.gpus == 1} == networks.keys()
-    assert all(job.cpus == 1 for job in jobs if job.gpus)  # where it is submitted no GPU is seen, so no workers
+    cpus = {job.kind: job.cpus for job in jobs if job.gpus}  # where it is submitted no GPU is seen, so no workers
+    assert cpus == dict.fromkeys(networks, 1) | {"train_final": 2}
     assert all(job.gpus == 0 and job.cpus <= 2 for job in jobs if job.kind in slurm.GROUPS)
 
 
