@@ -152,8 +152,7 @@ def test_jobs_ask_for_about_the_memory_that_they_need(disturbed, cluster):
     for kind in {job.kind for job in disturbed[1]}:
         done = [job for job in disturbed[1] if job.kind == kind and job.state == "COMPLETED"]
         least = min(slurm.ratio(job, first[job.comment]) for job in done)
-        stage = "train" if kind in TRAININGS else kind
-        if stage in peaks:  # of the groups, report has the name of a stage
-            said = peaks[stage] + cluster.snakemake()
+        if kind not in slurm.GROUPS:
+            said = peaks["train" if kind in TRAININGS else kind] + cluster.snakemake()
             least = min(least, first[done[0].comment] / said)
         assert 1 < least < (2.5 if kind in slurm.GROUPS else 2), kind
