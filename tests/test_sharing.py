@@ -76,6 +76,7 @@ def test_another_exchange_shares_all_before_it_and_makes_all_after_it(folder, dr
         ({"align_colors": False}, {"source_only"}),
         ({"mix.collage_share": None}, {"source", "source_only", "upper_bound"}),
         ({"cotrain.cycles": 1}, {*SELFTRAINED, "cotrain/01/1", "cotrain/01/2"}),
+        ({"final": None}, SELFTRAINED | {f"cotrain/0{cycle}/{m}" for cycle in (1, 2) for m in (1, 2)}),
     ],
 )
 def test_models_that_are_made_alike_are_shared(folder, dry_run, edit, expected):

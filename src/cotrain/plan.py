@@ -115,8 +115,10 @@ class Plan:
 
     def _training_threads(self, round: str | None) -> int:
         """CPU threads per GPU: the last training, beside which no other runs, may have more of them."""
-        training, final = self.config.training, self.config.final
-        return max(training.threads, final.threads) if round == FINAL and final else training.threads
+        threads = self.config.training.threads
+        if round != FINAL or not self.config.final:  # in this order: others would follow from `final` by reading it
+            return threads
+        return max(threads, self.config.final.threads)
 
     # ---- rounds -------------------------------------------------------------------------------------------------
 
