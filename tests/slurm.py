@@ -28,6 +28,7 @@ from cotrain.progress import TIME
 PROGRAMS = ("munged", "slurmctld", "slurmd", "sbatch", "srun", "squeue", "scontrol", "scancel", "sinfo")
 # Snakemake's job steps drop SLURM_CONF from their environment, so that all programs must find the file by themselves.
 CONFIG = Path("/etc/slurm/slurm.conf")
+PREFIX = "slurm-"  # of the folder of a SLURM from here
 FIELDS = ("JobID", "State", "Comment", "tres-per-job", "NumCPUs", "MinMemory", "TimeLimit")
 FIELDS += ("SubmitTime", "StartTime", "EndTime")
 GROUPS = ("data", "labels", "report")
@@ -41,9 +42,20 @@ def missing() -> str | None:
         return "starting SLURM needs root"
     if absent := [name for name in PROGRAMS if shutil.which(name) is None]:
         return f"no {', '.join(absent)}: apt-get install munge slurmctld slurmd slurm-client"
-    if CONFIG.exists():
-        return f"{CONFIG} is there: this machine has a SLURM of its own"
+    if os.path.lexists(CONFIG) and not _left_behind():
+        return f"{CONFIG} is there: this machine has a SLURM of its own, or another test's"
     return None
+
+
+def _left_behind() -> bool:
+    """Whether CONFIG is of a SLURM from here whose process was killed, so that nothing took it away."""
+    if not CONFIG.is_symlink() or not CONFIG.readlink().parent.name.startswith(PREFIX):
+        return False
+    try:
+        controller = int((CONFIG.readlink().parent / "slurmctld.pid").read_text())
+        return Path(f"/proc/{controller}/comm").read_text() != "slurmctld\n"
+    except (OSError, ValueError):
+        return True
 
 
 class Job(NamedTuple):
@@ -205,6 +217,7 @@ NodeName={self.host} NodeAddr=127.0.0.1 NodeHostname={self.host} {node}
 PartitionName=main Nodes={self.host} Default=YES MaxTime=INFINITE State=UP
 """)
         CONFIG.parent.mkdir(exist_ok=True)
+        CONFIG.unlink(missing_ok=True)  # see _left_behind
         CONFIG.symlink_to(config)
 
     def _daemon(self, name: str, *arguments: str) -> None:
@@ -339,7 +352,7 @@ def _wait(done: Callable[[], bool], what: str) -> None:
 def slurm(gpus: int = 2, cpus: int = 4) -> Iterator[Slurm]:
     """A SLURM in a new folder, which is deleted afterwards. Raises AssertionError where `missing()` has a reason."""
     assert missing() is None, missing()
-    folder = Path(tempfile.mkdtemp(prefix="slurm-"))
+    folder = Path(tempfile.mkdtemp(prefix=PREFIX))
     folder.chmod(0o755)
     try:
         with Slurm(folder, gpus, cpus) as running:

@@ -41,14 +41,14 @@ class Workflow:
         while not (found := condition(self.cluster.look())):
             assert self.process.poll() is None, self.said.read_text()[-3000:]
             assert time.monotonic() < deadline, self.said.read_text()[-3000:]
-            time.sleep(2)
+            time.sleep(0.5)
         return found
 
     def finish(self) -> list[slurm.Job]:
         """All jobs, once Snakemake has ended well."""
         while self.process.poll() is None:
             self.cluster.look()
-            time.sleep(2)
+            time.sleep(0.5)
         assert self.process.returncode == 0, self.said.read_text()[-5000:]
         return self.cluster.jobs()
 
