@@ -80,6 +80,17 @@ def test_explain_tells_each_file_once(made, cotrain, call):
     assert sum("photographs" in line for line in lines) == 1
 
 
+def test_explain_names_the_model_that_was_built_and_none_where_a_training_went_on_from_a_file(run, monkeypatch, call):
+    monkeypatch.chdir(run)
+    built, tuned = (
+        [line for line in call("explain", f"results/tiny/{round}/model.pt")[1] if line.startswith("  model.")]
+        for round in ("source", "selftrain/01")
+    )
+    assert '  model.architecture: "FPN"' in built and tuned == []
+    _, lines, _ = call("explain", "--diff", *(f"results/tiny/{round}/model.pt" for round in ("source", "selftrain/01")))
+    assert '  setting model.architecture: "FPN" → none' in lines
+
+
 def test_explain_json_is_the_provenance_as_it_is_kept(made, call):
     assert json.loads("\n".join(call("explain", "--json", "run/a.csv")[1])) == kept(made / "a.csv")["provenance"]
 

@@ -58,7 +58,7 @@ def explanation(path: Path) -> Iterator[str]:
         yield f"taken from {origin}"
     yield f"made by {made['stage']} of cotrain {made['code']}, {len(made.get('definitions', {}))} definitions{accepted}"
     yield "settings" if made["settings"] else "settings: none"
-    yield from (f"  {name}: {json.dumps(value)}" for name, value in sorted(_flat(made["settings"]).items()))
+    yield from (f"  {name}: {json.dumps(value)}" for name, value in sorted(_in_force(made).items()))
     yield "inputs, what made them, and theirs" if made["inputs"] else "inputs: none"
     yield from _tree(made, "  ", set(), Checker())
 
@@ -89,7 +89,7 @@ def differences(first: Path, second: Path, seen: set | None = None) -> Iterator[
     seen.add((first, second))
     a, b = made_by(first), made_by(second)
     lines = [f"stage: {a['stage']} → {b['stage']}"] if a["stage"] != b["stage"] else []
-    was, now = _flat(a["settings"]), _flat(b["settings"])
+    was, now = _in_force(a), _in_force(b)
     keys = [key for key in sorted(was.keys() | now.keys()) if was.get(key) != now.get(key)]
     lines += [f"setting {key}: {_json(was, key)} → {_json(now, key)}" for key in keys]
     lines += [f"code: {name}" for name in code_changes(a.get("definitions", {}), b.get("definitions", {}))]
@@ -123,6 +123,12 @@ def _named(entry: dict | None) -> str:
 
 def _json(settings: dict, key: str) -> str:
     return json.dumps(settings[key]) if key in settings else "none"
+
+
+def _in_force(made: dict) -> dict:
+    """Settings by dotted names, but those of the model to build where a training went on from one in a file instead."""
+    unread = "model." if "init" in made["inputs"] else ()
+    return {name: value for name, value in _flat(made["settings"]).items() if not name.startswith(unread)}
 
 
 def _flat(settings: dict, prefix: str = "") -> dict:
