@@ -28,7 +28,7 @@ from cotrain.progress import TIME
 PROGRAMS = ("munged", "slurmctld", "slurmd", "sbatch", "srun", "squeue", "scontrol", "scancel", "sinfo")
 # Snakemake's job steps drop SLURM_CONF from their environment, so that all programs must find the file by themselves.
 CONFIG = Path("/etc/slurm/slurm.conf")
-PREFIX = "slurm-"  # of the folder of a SLURM from here
+PREFIX = "slurm-"  # of the temporary folder of a SLURM from here
 FIELDS = ("JobID", "State", "Comment", "tres-per-job", "NumCPUs", "MinMemory", "TimeLimit")
 FIELDS += ("SubmitTime", "StartTime", "EndTime")
 GROUPS = ("data", "labels", "report")
@@ -49,10 +49,11 @@ def missing() -> str | None:
 
 def _left_behind() -> bool:
     """Whether CONFIG is of a SLURM from here whose process was killed, so that nothing took it away."""
-    if not CONFIG.is_symlink() or not CONFIG.readlink().parent.name.startswith(PREFIX):
-        return False
+    folder = CONFIG.readlink().parent if CONFIG.is_symlink() else None
+    if folder is None or folder.parent != Path(tempfile.gettempdir()) or not folder.name.startswith(PREFIX):
+        return False  # a machine's own, say /opt/slurm-23.02, which nobody takes away
     try:
-        controller = int((CONFIG.readlink().parent / "slurmctld.pid").read_text())
+        controller = int((folder / "slurmctld.pid").read_text())
         return Path(f"/proc/{controller}/comm").read_text() != "slurmctld\n"
     except (OSError, ValueError):
         return True

@@ -156,3 +156,20 @@ def test_jobs_ask_for_about_the_memory_that_they_need(disturbed, cluster):
             said = peaks["train" if kind in TRAININGS else kind] + cluster.snakemake()
             least = min(least, first[done[0].comment] / said)
         assert 1 < least < (2.5 if kind in slurm.GROUPS else 2), kind
+
+
+def test_only_a_configuration_that_a_killed_test_left_is_taken_away(tmp_path, monkeypatch, cluster):
+    assert slurm.missing() is not None and not slurm._left_behind()  # the one at work
+    monkeypatch.setattr(slurm, "CONFIG", tmp_path / "slurm.conf")
+    monkeypatch.setattr(slurm.tempfile, "gettempdir", lambda: str(tmp_path / "tmp"))
+    assert slurm.missing() is None
+    ours, theirs = (tmp_path / name / f"{slurm.PREFIX}23.02" for name in ("tmp", "opt"))
+    for folder, expected in ((ours, True), (theirs, False)):
+        folder.mkdir(parents=True)
+        slurm.CONFIG.symlink_to(folder / "slurm.conf")  # dangling
+        assert slurm._left_behind() == (slurm.missing() is None) == expected
+        (folder / "slurmctld.pid").write_text(str(os.getpid()))  # of another program by now
+        assert slurm._left_behind() == expected
+        slurm.CONFIG.unlink()
+    slurm.CONFIG.touch()
+    assert slurm.missing() is not None
