@@ -377,7 +377,9 @@ def test_report_of_a_run_has_a_picture_of_every_image_and_a_time_of_every_job(re
     assert len(json.loads(found.scripts["ids"])[0]) == 10  # the target images of the tiny run
     jobs = [row[0] for row in found.tables["Of each job"][1:]]
     assert {"final/train", "cotrain/02/exchange", "selftrain/01/infer", "summarize"} <= {*jobs}
-    assert "Settings of train" in found.tables and "upper bound" in found.tables["IoU of each class and model, %"][0]
+    assert "upper bound" in found.tables["IoU of each class and model, %"][0]
+    trained = {row[0]: row[1] for row in found.tables["Settings of train"][1:]}
+    assert trained["model"].count('"architecture"') == 1 and '"FPN"' in trained["model"]  # the one that was built
 
 
 def test_report_of_snakemake_has_captions_and_is_sorted_by_round_and_model(run, tmp_path):

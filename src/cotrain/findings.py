@@ -10,7 +10,7 @@ import pandas as pd
 
 from cotrain import charts
 from cotrain.progress import times
-from cotrain.provenance import entries, kept
+from cotrain.provenance import entries, in_force, kept
 from cotrain.settings import Report
 
 BINS = 20  # of image confidences
@@ -280,7 +280,7 @@ def provenance(made_by: dict) -> Section:
     stages: dict[str, dict[str, dict[str, None]]] = {}
     for known in files.values():
         made = known["provenance"]
-        for key, value in made["settings"].items():
+        for key, value in in_force(made).items():
             texts = stages.setdefault(made["stage"], {}).setdefault(key, {})
             texts[json.dumps(value, ensure_ascii=False)] = None
     tables = [

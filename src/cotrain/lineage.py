@@ -8,7 +8,7 @@ from pathlib import Path
 from cotrain import store
 from cotrain.errors import BadInput
 from cotrain.manifest import manifest
-from cotrain.provenance import digest, dropped, entries, kept, listed, made_files, sha256, sidecar
+from cotrain.provenance import digest, dropped, entries, in_force, kept, listed, made_files, sha256, sidecar
 from cotrain.reruns import code_changes
 
 OURS = {".h5", ".csv", ".json", ".pt"}  # endings of files that must have their provenance beside them
@@ -58,7 +58,7 @@ def explanation(path: Path) -> Iterator[str]:
         yield f"taken from {origin}"
     yield f"made by {made['stage']} of cotrain {made['code']}, {len(made.get('definitions', {}))} definitions{accepted}"
     yield "settings" if made["settings"] else "settings: none"
-    yield from (f"  {name}: {json.dumps(value)}" for name, value in sorted(_in_force(made).items()))
+    yield from (f"  {name}: {json.dumps(value)}" for name, value in sorted(_flat(in_force(made)).items()))
     yield "inputs, what made them, and theirs" if made["inputs"] else "inputs: none"
     yield from _tree(made, "  ", set(), Checker())
 
@@ -89,7 +89,7 @@ def differences(first: Path, second: Path, seen: set | None = None) -> Iterator[
     seen.add((first, second))
     a, b = made_by(first), made_by(second)
     lines = [f"stage: {a['stage']} → {b['stage']}"] if a["stage"] != b["stage"] else []
-    was, now = _in_force(a), _in_force(b)
+    was, now = _flat(in_force(a)), _flat(in_force(b))
     keys = [key for key in sorted(was.keys() | now.keys()) if was.get(key) != now.get(key)]
     lines += [f"setting {key}: {_json(was, key)} → {_json(now, key)}" for key in keys]
     lines += [f"code: {name}" for name in code_changes(a.get("definitions", {}), b.get("definitions", {}))]
@@ -123,12 +123,6 @@ def _named(entry: dict | None) -> str:
 
 def _json(settings: dict, key: str) -> str:
     return json.dumps(settings[key]) if key in settings else "none"
-
-
-def _in_force(made: dict) -> dict:
-    """Settings by dotted names, but those of the model to build where a training went on from one in a file instead."""
-    unread = "model." if "init" in made["inputs"] else ()
-    return {name: value for name, value in _flat(made["settings"]).items() if not name.startswith(unread)}
 
 
 def _flat(settings: dict, prefix: str = "") -> dict:

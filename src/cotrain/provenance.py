@@ -146,6 +146,12 @@ def made_files(folder: Path) -> list[Path]:
     return sorted(p.with_name(p.name[1 : -len(END)]) for p in folder.rglob(f".*{END}"))
 
 
+def in_force(made: dict) -> dict:
+    """Settings of a provenance, but the model to build where a training went on from one in a file (`init`) instead."""
+    unread = {"model"} if "init" in made["inputs"] else set()
+    return {name: value for name, value in made["settings"].items() if name not in unread}
+
+
 def entries(made_by: dict) -> Iterator[tuple[str, dict[str, str]]]:
     """(role, path and hash) of every input of a file."""
     for role, inputs in made_by["inputs"].items():
