@@ -14,7 +14,8 @@ from typing import NamedTuple
 
 from PIL import Image
 
-from cotrain import store, toycity
+from cotrain.files import store
+from cotrain.toycity import streets
 
 PROJECT = Path(__file__).parents[1]
 SHIM = """#!/bin/bash
@@ -28,7 +29,7 @@ def scenes(folder: Path, look: str, count: int, size: tuple[int, int], photograp
     """An index of rendered scenes (height, width), their photographs stored as PNG or JPEG."""
     rows = []
     for i in range(count):
-        image, label = (Image.fromarray(array) for array in toycity.render(0, i, look, *size))
+        image, label = (Image.fromarray(array) for array in streets.render(0, i, look, *size))
         paths = folder / f"{look}{i}.{photograph}", folder / f"{look}{i}_label.png"
         image.save(paths[0], quality=92)
         label.save(paths[1])

@@ -18,8 +18,9 @@ import torch
 from common import scenes
 from PIL import Image
 
-from cotrain import inference, models, store
-from cotrain.settings import Infer, Model, parse
+from cotrain.files import store
+from cotrain.networks import inference, models
+from cotrain.settings.stages import Infer, Model, parse
 from cotrain.stages import infer
 
 CLASSES = tuple(f"class {c}" for c in range(11))

@@ -17,11 +17,11 @@ import numpy as np
 from common import MADE_BY, interleaved, peak_of, ratio, table
 from scipy import ndimage
 
-from cotrain import store
-from cotrain.inference import count_confidences
-from cotrain.memory import keep_freed
-from cotrain.pseudolabels import SCALE, VOID
-from cotrain.settings import Combine, Exchange, Fuse, Threshold
+from cotrain.base.malloc import keep_freed
+from cotrain.files import store
+from cotrain.method.pseudolabels import SCALE, VOID
+from cotrain.networks.inference import count_confidences
+from cotrain.settings.stages import Combine, Exchange, Fuse, Threshold
 from cotrain.stages import combine, exchange, fuse, threshold
 
 CLASSES = tuple(f"class {c}" for c in range(19))

@@ -12,8 +12,8 @@ from pathlib import Path
 
 import numpy as np
 
-from cotrain import store
-from cotrain.settings import Infer
+from cotrain.files import store
+from cotrain.settings.stages import Infer
 
 SIZE = (512, 1024)
 CLASSES = tuple(f"class {i}" for i in range(19))

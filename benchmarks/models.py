@@ -15,8 +15,9 @@ from statistics import median
 import torch
 import yaml
 
-from cotrain import models, training
-from cotrain.settings import Model, Optimizer
+from cotrain.networks import models
+from cotrain.settings.stages import Model, Optimizer
+from cotrain.training import loop
 
 PAIRS = Path(__file__).with_suffix(".yaml")
 CLASSES = tuple(f"class {c}" for c in range(19))
@@ -38,11 +39,11 @@ def costs(pair: dict, size: tuple[int, int], batch: int, turns: int) -> tuple[fl
     model = models.build(Model(**pair | {"weights": None}), CLASSES)
     images = torch.randint(0, 256, (batch, 3, *size), dtype=torch.uint8)
     labels = torch.randint(0, len(CLASSES), (batch, *size), dtype=torch.uint8)
-    optimizer = training.make_optimizer(model, Optimizer(), 1e-4)
-    scheduler = training.SCHEDULES["constant"](optimizer, 1 + turns)
+    optimizer = loop.make_optimizer(model, Optimizer(), 1e-4)
+    scheduler = loop.SCHEDULES["constant"](optimizer, 1 + turns)
 
     def step() -> None:
-        training.train(model, [(images, labels)], optimizer, scheduler, lambda *_: None, lambda done: None)
+        loop.train(model, [(images, labels)], optimizer, scheduler, lambda *_: None, lambda done: None)
 
     def infer() -> None:
         with torch.inference_mode():

@@ -13,9 +13,10 @@ from pathlib import Path
 import yaml
 from common import PROJECT, timed_workflow
 
-from cotrain import calibration, costs
-from cotrain.config import joined, read_plain
-from cotrain.plan import Plan
+from cotrain.procedure import costs
+from cotrain.procedure.plan import Plan
+from cotrain.settings.config import joined, read_plain
+from cotrain.tools import calibration
 
 OVERLAY = {
     "run": "plan",

@@ -11,10 +11,11 @@ from pathlib import Path
 
 import torch
 
-from cotrain import models, restarts, training
-from cotrain.config import Training
-from cotrain.processes import ALONE
-from cotrain.settings import Model, Optimizer
+from cotrain.networks import models
+from cotrain.settings.config import Training
+from cotrain.settings.stages import Model, Optimizer
+from cotrain.training import loop, restarts
+from cotrain.training.teams import ALONE
 
 WRITES = 9
 CLASSES = tuple(f"class {i}" for i in range(19))
@@ -30,10 +31,10 @@ def written(settings: Model, optimizer_settings: Optimizer, path: Path) -> list[
     """Seconds of each write, after one step of training."""
     torch.manual_seed(0)
     model = models.build(settings, CLASSES)
-    optimizer = training.make_optimizer(model, optimizer_settings, 0.001)
-    scheduler = training.SCHEDULES["poly"](optimizer, 100)
+    optimizer = loop.make_optimizer(model, optimizer_settings, 0.001)
+    scheduler = loop.SCHEDULES["poly"](optimizer, 100)
     batch = torch.zeros(2, 3, 64, 64, dtype=torch.uint8), torch.zeros(2, 64, 64, dtype=torch.uint8)
-    training.train(model, [batch], optimizer, scheduler, report=lambda *_: None, after_step=lambda done: None)
+    loop.train(model, [batch], optimizer, scheduler, report=lambda *_: None, after_step=lambda done: None)
     made_by = {"settings": {}, "inputs": {}, "code": "", "definitions": {}}
     parts = {"model": model, "optimizer": optimizer, "scheduler": scheduler}
     restart = restarts.Restart(path, 1e-9, "", made_by, ALONE, **parts)

@@ -20,11 +20,15 @@ import torch
 from common import MADE_BY, Busy, ratio, scenes, seconds, table
 from torch.nn import functional
 
-from cotrain import models, pseudolabels, store, toycity, training
-from cotrain.settings import Color, Train, parse
+from cotrain.files import store
+from cotrain.method import pseudolabels
+from cotrain.networks import models
+from cotrain.settings.stages import Color, Train, parse
 from cotrain.stages import color, train
+from cotrain.toycity import streets
+from cotrain.training import loop as training
 
-CLASSES = toycity.CLASSES
+CLASSES = streets.CLASSES
 
 
 class Case(NamedTuple):
@@ -70,7 +74,7 @@ def inputs(folder: Path, case: Case) -> dict[str, Path]:
     rng = np.random.default_rng(0)
     with store.create_pseudolabels(files["labels.h5"], CLASSES, ids, [""] * len(ids), case.size, MADE_BY) as write:
         for i in range(len(ids)):
-            label = toycity.render(0, i, "camera", *case.size)[1]
+            label = streets.render(0, i, "camera", *case.size)[1]
             void = rng.random((8, 8)).repeat(case.size[0] // 8, 0).repeat(case.size[1] // 8, 1) < 1 / 3
             label = np.where(void, pseudolabels.VOID, label)
             write(i, label, pseudolabels.image_statistics(label, np.full(label.shape, 60000, np.uint16), count))

@@ -12,10 +12,12 @@ import numpy as np
 import yaml
 from matplotlib import pyplot as plt
 
-from cotrain import batches, datasets, store
-from cotrain.figures import colorize, overlay
-from cotrain.pseudolabels import SCALE, VOID, collage_order
-from cotrain.settings import Train
+from cotrain.data import datasets
+from cotrain.files import store
+from cotrain.method.pseudolabels import SCALE, VOID, collage_order
+from cotrain.report.figures import colorize, overlay
+from cotrain.settings.stages import Train
+from cotrain.training import batches
 
 DOCS = Path(__file__).parent
 WIDTH = 9.6  # inches of a figure

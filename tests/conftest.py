@@ -10,8 +10,8 @@ import pytest
 from PIL import Image
 from workflow_runs import DryRuns, finished_run
 
-from cotrain import store
-from cotrain.pseudolabels import ImageStatistics
+from cotrain.files import store
+from cotrain.method.pseudolabels import ImageStatistics
 
 PROJECT = Path(__file__).parents[1]
 SHARED_DATA = PROJECT.parent / "shared" / "data"

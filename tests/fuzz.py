@@ -24,11 +24,14 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from cotrain import datasets, models, plan, store
-from cotrain import settings as stages
-from cotrain.config import LabelSet, read_yaml
-from cotrain.errors import BadInput
-from cotrain.settings import Coding
+from cotrain.base.errors import BadInput
+from cotrain.data import datasets
+from cotrain.files import store
+from cotrain.networks import models
+from cotrain.procedure import plan
+from cotrain.settings import stages
+from cotrain.settings.config import LabelSet, read_yaml
+from cotrain.settings.stages import Coding
 
 COUNTS: Counter[str] = Counter()
 REFUSED: Counter[str] = Counter()

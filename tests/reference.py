@@ -16,7 +16,7 @@ from conftest import PROJECT
 from pydantic import BaseModel
 
 from cotrain import cli
-from cotrain.config import Config
+from cotrain.settings.config import Config
 
 COMMAND = "python tests/reference.py"
 START, END = f"<!-- {COMMAND} writes all from here -->\n", "<!-- to here -->\n"

@@ -17,7 +17,7 @@ from PIL import Image
 from pydantic import BaseModel
 from workflow_runs import PROJECT, TINY, DryRuns, Planned, finished_run, merged
 
-from cotrain.config import Config
+from cotrain.settings.config import Config
 
 PAGE = PROJECT / "docs" / "reruns.md"
 HEAD = "| key | edit | rules that run again first |\n|---|---|---|\n"

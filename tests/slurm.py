@@ -23,7 +23,7 @@ from typing import NamedTuple
 
 import yaml
 
-from cotrain.progress import TIME
+from cotrain.base.progress import TIME
 
 PROGRAMS = ("munged", "slurmctld", "slurmd", "sbatch", "srun", "squeue", "scontrol", "scancel", "sinfo")
 # Snakemake's job steps drop SLURM_CONF from their environment, so that all programs must find the file by themselves.

@@ -8,10 +8,10 @@ import os
 import sys
 import tempfile
 
+import cotrain.procedure.plan
 import snakemake.cli
 
-import cotrain.plan
-import cotrain.reruns  # noqa: F401 (imported by the Snakefile)
+import cotrain.reruns.sharing  # noqa: F401 (imported by the Snakefile)
 
 
 def call(folder: str, arguments: list[str]) -> int:

@@ -9,9 +9,11 @@ import pytest
 import torch
 from conftest import CLASSES, VOID, random_maps, write_index, write_pseudolabels
 
-from cotrain import batches, color, store
-from cotrain.errors import BadInput
-from cotrain.settings import Augmentation, Labels
+from cotrain.base.errors import BadInput
+from cotrain.files import store
+from cotrain.method import color
+from cotrain.settings.stages import Augmentation, Labels
+from cotrain.training import batches
 
 SIZE = (16, 24)
 ORDER = np.array([1, 2, 0])  # from the least to the most confident class

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from skimage.color import lab2rgb, rgb2lab
 
-from cotrain import color
+from cotrain.method import color
 
 LAB_TOLERANCE = 0.5  # CIELAB units; a difference of 2.3 is just noticeable
 GREY_LEVELS = 2  # of 255, for all but a few pixels

@@ -12,8 +12,8 @@ from conftest import PROJECT
 from test_plan import PAPER, plan_of
 from workflow_runs import snakemake
 
-from cotrain import costs
-from cotrain.costs import Costs, Rates
+from cotrain.procedure import costs
+from cotrain.procedure.costs import Costs, Rates
 
 RATES = {
     "small": 1, "network": 4, "scene": 0.05, "map": 0.01, "source_step": 0.25, "mixed_step": 0.3, "infer": 0.03,

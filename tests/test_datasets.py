@@ -7,10 +7,10 @@ import pytest
 from conftest import PROJECT, SHARED_DATA, VOID, random_maps, save
 from PIL import Image
 
-from cotrain import datasets
-from cotrain.config import LabelSet, label_values, load_dataset, load_datasets, load_labelset, parts
-from cotrain.errors import BadInput
-from cotrain.settings import Coding, Dataset, Index
+from cotrain.base.errors import BadInput
+from cotrain.data import datasets
+from cotrain.settings.config import LabelSet, label_values, load_dataset, load_datasets, load_labelset, parts
+from cotrain.settings.stages import Coding, Dataset, Index
 
 WORKFLOW = PROJECT / "workflow"
 PATTERNS = Index(images="images/{id}.png", labels="labels/{id}.png")
@@ -377,10 +377,10 @@ def test_toycity_has_the_eleven_classes_as_camvid_has_them():
 
 
 def test_description_of_toycity_fits_what_it_renders():
-    from cotrain import toycity
+    from cotrain.toycity import streets
 
     description, labelset = load_dataset(WORKFLOW, "toycity"), load_labelset(WORKFLOW, "toycity17")
-    assert tuple(description.values[i] for i in range(17)) == tuple(labelset.classes) == tuple(toycity.CLASSES)
+    assert tuple(description.values[i] for i in range(17)) == tuple(labelset.classes) == tuple(streets.CLASSES)
     values, _ = values_of("toycity", "toycity17")
     assert values == {i: i for i in range(17)} | {255: VOID}
 

@@ -17,8 +17,8 @@ from mdit_py_plugins.anchors import anchors_plugin
 from reference import COMMAND, PAGES, keys, parts, settings_of
 
 from cotrain import cli
-from cotrain.config import Config
-from cotrain.plan import Plan
+from cotrain.procedure.plan import Plan
+from cotrain.settings.config import Config
 
 PARSER = MarkdownIt("commonmark").enable("table").use(anchors_plugin, max_level=6)  # with GitHub's names of headings
 FOLDERS = ("", "docs", "tests", "tests/bad_inputs", "benchmarks", "workflow", "envs")
@@ -139,7 +139,7 @@ def test_own_data_of_the_tutorial_is_read_and_planned(tmp_path, monkeypatch, cap
     assert cli.main(["check", "my/first.yaml"]) == 0
     said = capsys.readouterr().out
     assert "target drive: 3 images, no labels" in said and "validation labelled: 3 images, 3 labels" in said
-    from cotrain.config import joined, read_plain
+    from cotrain.settings.config import joined, read_plain
 
     texts = {path: read_plain(path) for path in (Path("config.yaml"), Path("my/first.yaml"))}
     plan = Plan(joined(texts), Path("workflow"))

@@ -16,9 +16,9 @@ from faults import contents
 from reruns_table import nested
 from workflow_runs import SNAKEFILE, TINY, merged, snakemake
 
-from cotrain import store
 from cotrain.cli import main
-from cotrain.provenance import dropped, kept, made_files, sidecar
+from cotrain.files import store
+from cotrain.files.provenance import dropped, kept, made_files, sidecar
 
 OFF = {"inference": {"keep_predictions": False}}
 CYCLES = ("01", "02")

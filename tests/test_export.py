@@ -9,9 +9,9 @@ import pytest
 import torch
 from conftest import CLASSES, MADE_BY
 
-from cotrain import models
 from cotrain.cli import main
-from cotrain.settings import Model
+from cotrain.networks import models
+from cotrain.settings.stages import Model
 
 NETWORKS = [
     {"architecture": "FPN", "encoder": "tu-mobilenetv3_small_050"},

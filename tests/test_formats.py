@@ -32,12 +32,14 @@ from trees import (
     two_channels,
 )
 
-from cotrain import datasets, models, store, vision  # noqa: F401  (vision: before torchvision)
+from cotrain.base.errors import BadInput
 from cotrain.cli import main
-from cotrain.config import label_values, load_dataset, load_labelset
-from cotrain.errors import BadInput
-from cotrain.provenance import listing
-from cotrain.settings import Coding, Index, parse
+from cotrain.data import datasets
+from cotrain.files import store
+from cotrain.files.provenance import listing
+from cotrain.networks import models, torchvision_cpu  # noqa: F401  (vision: before torchvision)
+from cotrain.settings.config import label_values, load_dataset, load_labelset
+from cotrain.settings.stages import Coding, Index, parse
 
 SAMPLES = SHARED_DATA / "format_samples"
 needs_samples = pytest.mark.skipif(not SAMPLES.is_dir(), reason=f"{SAMPLES} is not on this machine")

@@ -10,9 +10,11 @@ import torch
 from conftest import CLASSES, MADE_BY, PROJECT, VOID, save, write_index
 from PIL import Image
 
-from cotrain import inference, prior, store
-from cotrain.provenance import sidecar
-from cotrain.settings import Infer, Patches
+from cotrain.files import store
+from cotrain.files.provenance import sidecar
+from cotrain.method import prior
+from cotrain.networks import inference
+from cotrain.settings.stages import Infer, Patches
 
 SIZE = (12, 20)
 WEIGHTS = np.array([[0.9, -0.4, 0.1], [-0.3, 0.5, 0.2], [0.2, 0.3, -0.7]])  # class × channel
@@ -306,8 +308,8 @@ WORKING = (32, 48)
 @pytest.fixture(scope="module")
 def model(tmp_path_factory):
     """An untrained model."""
-    from cotrain import models
-    from cotrain.settings import Model
+    from cotrain.networks import models
+    from cotrain.settings.stages import Model
 
     torch.manual_seed(0)
     path = tmp_path_factory.mktemp("model") / "model.pt"
@@ -351,7 +353,7 @@ def inferred(cotrain, path, settings: dict, **paths) -> dict[str, np.ndarray]:
 
 
 def test_infer_stores_what_its_strategy_says(cotrain, model, images, statistics, tmp_path):
-    from cotrain import models
+    from cotrain.networks import models
 
     with store.open_hdf5(statistics) as file:
         q = file["prior"][:]
@@ -395,7 +397,7 @@ def test_infer_refuses_statistics_without_a_prior_or_with_another(
 
 
 def test_evaluate_averages_over_its_views(cotrain, model, tmp_path):
-    from cotrain import models
+    from cotrain.networks import models
 
     rng = np.random.default_rng(4)
     pictures = dict(photographs(3, WORKING))

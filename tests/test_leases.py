@@ -11,9 +11,9 @@ import pytest
 import sleeping
 from conftest import CLASSES, MADE_BY, save
 
-from cotrain import leases
-from cotrain.errors import BadInput
-from cotrain.leases import gpus, lease
+from cotrain.base import gpus as leases
+from cotrain.base.errors import BadInput
+from cotrain.base.gpus import gpus, lease
 
 PATIENCE = 60  # seconds until a test gives up
 HOLD = """
@@ -176,8 +176,8 @@ def test_a_folder_of_somebody_else_is_refused(monkeypatch, tmp_path):
 
 
 def test_a_stage_waits_for_a_gpu(monkeypatch, tmp_path):
-    from cotrain import models
-    from cotrain.settings import Model
+    from cotrain.networks import models
+    from cotrain.settings.stages import Model
 
     monkeypatch.setenv(leases.COUNT, "1")
     settings = Model(architecture="FPN", encoder="resnet18", weights=None)

@@ -6,10 +6,11 @@ import numpy as np
 import pytest
 from conftest import save
 
-from cotrain import lineage, store
 from cotrain.cli import main
-from cotrain.manifest import manifest
-from cotrain.provenance import kept, sidecar
+from cotrain.files import store
+from cotrain.files.code import manifest
+from cotrain.files.provenance import kept, sidecar
+from cotrain.reruns import lineage
 
 
 @pytest.fixture

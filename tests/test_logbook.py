@@ -8,7 +8,8 @@ from conftest import CLASSES
 from PIL import Image
 from test_restarts import interrupted, model, paths, settings  # noqa: F401  (fixtures)
 
-from cotrain import figures, logbook, training
+from cotrain.report import figures
+from cotrain.training import loop, tensorboard
 
 STEPS = 60
 LOSS, RATE, MIOU, SPEED = "loss", "learning rate", "mIoU of the mini-batch", "images per second"
@@ -33,7 +34,7 @@ def killed_at(monkeypatch, cotrain, paths, tmp_path):  # noqa: F811
     """`killed_at(step, settings, tensorboard)` trains until then; the restart file has all steps before."""
 
     def call(step: int, options: dict, folder):
-        loss, steps = training.segmentation_loss, []
+        loss, steps = loop.segmentation_loss, []
 
         def end(*arguments):
             steps.append(1)
@@ -42,7 +43,7 @@ def killed_at(monkeypatch, cotrain, paths, tmp_path):  # noqa: F811
             return loss(*arguments)
 
         with monkeypatch.context() as patch:
-            patch.setattr(training, "segmentation_loss", end)
+            patch.setattr(loop, "segmentation_loss", end)
             more = {"out": tmp_path / "killed.pt", "restart": tmp_path / "restart.pt", "tensorboard": folder}
             assert cotrain("train", options, **paths, **more).code == 130
 
@@ -76,7 +77,7 @@ def test_logged_miou_is_that_of_the_batch():
         def add_scalar(self, tag, value, step):
             seen[tag, step] = value
 
-    log = logbook.Logbook(None, "", 0, 100, 2, CLASSES)
+    log = tensorboard.Logbook(None, "", 0, 100, 2, CLASSES)
     log.writer = Writer()
     log._write(10, 1.0, 0.1, images, labels, logits)
     assert seen[MIOU, 10] == pytest.approx((0.5 + 0) / 2)
@@ -84,8 +85,8 @@ def test_logged_miou_is_that_of_the_batch():
 
 def test_mini_batch_is_shown_with_its_labels(model, paths, tmp_path, monkeypatch):  # noqa: F811
     batches = []
-    loss = training.segmentation_loss
-    monkeypatch.setattr(training, "segmentation_loss", lambda *a: batches.append(a[1].numpy().copy()) or loss(*a))
+    loss = loop.segmentation_loss
+    monkeypatch.setattr(loop, "segmentation_loss", lambda *a: batches.append(a[1].numpy().copy()) or loss(*a))
     model(settings(**LONG), tensorboard=tmp_path / "events")
     shown = events(tmp_path / "events").Images("mini-batch: image, labels, prediction")
     assert [picture.step for picture in shown] == [0, 20, 40]

@@ -4,8 +4,8 @@ import textwrap
 
 import pytest
 
-from cotrain import manifest as module
-from cotrain.manifest import manifest
+from cotrain.files import code as module
+from cotrain.files.code import manifest
 
 
 @pytest.fixture

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from conftest import VOID
 
-from cotrain import metrics
+from cotrain.method import metrics
 
 
 def random_pair(seed: int, classes: int = 4) -> tuple[np.ndarray, np.ndarray]:

@@ -9,9 +9,11 @@ import torch
 import yaml
 from conftest import CLASSES, MADE_BY, PROJECT, write_index
 
-from cotrain import architectures, models, training
-from cotrain.errors import BadInput
-from cotrain.settings import Model, Optimizer
+from cotrain.base.errors import BadInput
+from cotrain.networks import models
+from cotrain.settings import architectures
+from cotrain.settings.stages import Model, Optimizer
+from cotrain.training import loop
 
 PAIRS = yaml.safe_load((PROJECT / "benchmarks" / "models.yaml").read_text(encoding="utf-8"))
 OWN = "streetnets:small"
@@ -76,10 +78,10 @@ def logits(model: models.Segmenter, *size: int) -> torch.Tensor:
 def step(model: models.Segmenter, least_batch: int = 1) -> float:
     """The loss of one training step on the smallest mini-batch that the architecture allows."""
     losses = []
-    optimizer = training.make_optimizer(model, Optimizer(), 0.01)
-    scheduler = training.SCHEDULES["constant"](optimizer, 1)
+    optimizer = loop.make_optimizer(model, Optimizer(), 0.01)
+    scheduler = loop.SCHEDULES["constant"](optimizer, 1)
     batch = images(45, 61, count=least_batch), torch.ones(least_batch, 45, 61, dtype=torch.uint8)
-    training.train(model, [batch], optimizer, scheduler, lambda step, loss, *_: losses.append(loss), lambda done: None)
+    loop.train(model, [batch], optimizer, scheduler, lambda step, loss, *_: losses.append(loss), lambda done: None)
     return losses[0]
 
 
@@ -188,7 +190,7 @@ def test_model_file_cannot_choose_what_code_is_run(streetnets, tmp_path):
 
 
 def test_edited_code_of_ones_own_is_another_input(streetnets):
-    from cotrain.provenance import named_files
+    from cotrain.files.provenance import named_files
 
     assert named_files({"model": own().model_dump()}) == [str(streetnets)]
     assert named_files({"trust": [OWN]}) == [str(streetnets)]
@@ -277,14 +279,14 @@ def test_weights_that_lack_a_tensor_or_hold_code_are_refused(tmp_path):
 
 
 @pytest.mark.parametrize("name", ["sgd", "adamw"])
-@pytest.mark.parametrize("schedule", list(training.SCHEDULES))
+@pytest.mark.parametrize("schedule", list(loop.SCHEDULES))
 def test_encoder_has_a_share_of_the_learning_rate_all_along(name, schedule):
     model = models.build(Model(architecture="FPN", encoder="resnet18", weights=None), CLASSES)
-    optimizer = training.make_optimizer(model, Optimizer(name=name, encoder_factor=0.1), 0.01)
+    optimizer = loop.make_optimizer(model, Optimizer(name=name, encoder_factor=0.1), 0.01)
     encoder, others = optimizer.param_groups
     assert {id(p) for p in encoder["params"]} == {id(p) for p in model.network.encoder.parameters()}
     assert len(encoder["params"]) + len(others["params"]) == len(list(model.parameters()))
-    scheduler = training.SCHEDULES[schedule](optimizer, 10)
+    scheduler = loop.SCHEDULES[schedule](optimizer, 10)
     rates = []
     for _ in range(10):
         rates.append(others["lr"])
@@ -299,9 +301,9 @@ def test_encoder_has_a_share_of_the_learning_rate_all_along(name, schedule):
 def test_factor_of_an_encoder_that_is_not_there_is_refused(streetnets):
     streetnets.write_text("from torch import nn\ndef small(classes):\n    return nn.Conv2d(3, classes, 1)")
     model = models.build(own(), CLASSES)
-    assert len(training.make_optimizer(model, Optimizer(), 0.01).param_groups) == 1
+    assert len(loop.make_optimizer(model, Optimizer(), 0.01).param_groups) == 1
     with pytest.raises(BadInput, match=r"optimizer.encoder_factor: streetnets:small has no part named encoder"):
-        training.make_optimizer(model, Optimizer(encoder_factor=0.1), 0.01)
+        loop.make_optimizer(model, Optimizer(encoder_factor=0.1), 0.01)
 
 
 def test_a_network_is_the_one_of_its_library():

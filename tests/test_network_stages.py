@@ -7,10 +7,13 @@ import torch
 from conftest import VOID, save, write_index, write_thresholds
 from PIL import Image
 
-from cotrain import models, schedules, store, toycity
-from cotrain.settings import Model
+from cotrain.files import store
+from cotrain.method import sampling
+from cotrain.networks import models
+from cotrain.settings.stages import Model
+from cotrain.toycity import streets
 
-CLASSES = tuple(toycity.CLASSES)
+CLASSES = tuple(streets.CLASSES)
 SIZE = (32, 48)
 LABELS = {"classes": CLASSES, "values": {str(c): c for c in range(len(CLASSES))} | {"255": VOID}}
 MODEL = {"architecture": "FPN"}
@@ -27,7 +30,7 @@ TRAIN = {
 
 @pytest.fixture
 def scenes(tmp_path):
-    rendered = {f"town/{i}": toycity.render(0, i, "camera", *SIZE) for i in range(3)}
+    rendered = {f"town/{i}": streets.render(0, i, "camera", *SIZE) for i in range(3)}
     images, labels = ({i: pair[k] for i, pair in rendered.items()} for k in (0, 1))
     return write_index(tmp_path / "index.csv", images, labels), images, labels
 
@@ -130,14 +133,14 @@ def test_class_balance_picks_images_by_the_counts_of_the_statistics(cotrain, sce
     index, _, labels = scenes
     statistics = tmp_path / "statistics.h5"
     assert cotrain("statistics", {"labels": LABELS, "size": SIZE}, source=index, out=statistics).code == 0
-    counts, picked, balanced = [np.bincount(x.ravel(), minlength=256) for x in labels.values()], [], schedules.balanced
+    counts, picked, balanced = [np.bincount(x.ravel(), minlength=256) for x in labels.values()], [], sampling.balanced
 
     def spy(position, class_pixels, temperature, seed):
         assert class_pixels.tolist() == [c[: len(CLASSES)].tolist() for c in counts] and temperature == 0.01
         picked.append(position)
         return balanced(position, class_pixels, temperature, seed)
 
-    monkeypatch.setattr(schedules, "balanced", spy)
+    monkeypatch.setattr(sampling, "balanced", spy)
     settings = TRAIN | {"balance_temperature": 0.01}
     assert cotrain("train", settings, source=index, statistics=statistics, out=tmp_path / "model.pt").code == 0
     assert sorted(picked) == list(range(TRAIN["course"]["steps"] * TRAIN["batch"]))
@@ -163,7 +166,7 @@ def test_fine_tuning_reads_pseudolabels_and_not_the_targets_own_labels(cotrain, 
 def test_predict_writes_classes_at_the_photographs_own_size(cotrain, model, tmp_path):
     from cotrain.cli import main
 
-    image, _ = toycity.render(0, 5, "camera", 50, 70)
+    image, _ = streets.render(0, 5, "camera", 50, 70)
     photograph = save(tmp_path / "a photo.png", image)
     assert main(["predict", "--model", str(model), str(photograph), "--out", str(tmp_path / "out")]) == 0
     expected = softmax(model, image).argmax(dim=0).numpy()
@@ -182,7 +185,7 @@ def test_ensemble_of_models_of_other_classes_is_refused(model, tmp_path, capsys)
     from cotrain.cli import main
 
     models.save(tmp_path / "b.pt", models.build(Model(**MODEL), CLASSES[:5]), {})
-    photograph = save(tmp_path / "photo.png", toycity.render(0, 5, "camera", *SIZE)[0])
+    photograph = save(tmp_path / "photo.png", streets.render(0, 5, "camera", *SIZE)[0])
     both = ["--model", str(model), "--model", str(tmp_path / "b.pt")]
     assert main(["predict", *both, str(photograph), "--out", str(tmp_path / "out")]) == 2
     assert "trained for 5 classes" in capsys.readouterr().err

@@ -9,9 +9,9 @@ import pytest
 import yaml
 from conftest import PROJECT
 
-from cotrain import settings
-from cotrain.errors import BadInput
-from cotrain.plan import ROUND, Plan, round_of
+from cotrain.base.errors import BadInput
+from cotrain.procedure.plan import ROUND, Plan, round_of
+from cotrain.settings import stages
 
 WORKFLOW = PROJECT / "workflow"
 DEMO = yaml.safe_load((PROJECT / "config.yaml").read_text(encoding="utf-8"))
@@ -350,10 +350,10 @@ def test_source_only_is_not_aligned_and_every_other_training_is():
 
 
 KINDS = {
-    "render": settings.Render, "index": settings.Index, "color": settings.Color, "statistics": settings.Statistics,
-    "draw": settings.Draw, "infer": settings.Infer, "threshold": settings.Threshold, "select": settings.Select,
-    "exchange": settings.Exchange, "train": settings.Train, "evaluate": settings.Evaluate,
-    "measure": settings.Measure, "summarize": settings.Summarize, "plot": settings.Plot,
+    "render": stages.Render, "index": stages.Index, "color": stages.Color, "statistics": stages.Statistics,
+    "draw": stages.Draw, "infer": stages.Infer, "threshold": stages.Threshold, "select": stages.Select,
+    "exchange": stages.Exchange, "train": stages.Train, "evaluate": stages.Evaluate,
+    "measure": stages.Measure, "summarize": stages.Summarize, "plot": stages.Plot,
 }  # fmt: skip
 
 
@@ -384,7 +384,7 @@ def everything(plan: Plan) -> dict[tuple[str, str], str]:
 
 def test_settings_are_what_the_stage_accepts(paper):
     for (stage, _), text in everything(paper).items():
-        settings.parse_json(KINDS[stage], text)
+        stages.parse_json(KINDS[stage], text)
 
 
 def test_settings_are_the_same_text_for_every_plan_of_a_config(paper):
@@ -658,7 +658,7 @@ def test_description_at_fault_is_named_by_its_file(tmp_path):
 def test_every_preset_makes_a_plan(path):
     plan = plan_of(yaml.safe_load(path.read_text(encoding="utf-8")))
     for (stage, _), text in everything(plan).items():
-        settings.parse_json(KINDS[stage], text)
+        stages.parse_json(KINDS[stage], text)
 
 
 def test_config_yaml_has_every_key_there_is():

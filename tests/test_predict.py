@@ -12,14 +12,16 @@ import yaml
 from conftest import PROJECT, save
 from PIL import ExifTags, Image
 
-from cotrain import datasets, models, toycity
 from cotrain.cli import main
-from cotrain.config import load_dataset, load_labelset
-from cotrain.settings import Coding, Model
+from cotrain.data import datasets
+from cotrain.networks import models
+from cotrain.settings.config import load_dataset, load_labelset
+from cotrain.settings.stages import Coding, Model
+from cotrain.toycity import streets
 
 CLASSES = tuple(load_labelset(PROJECT / "workflow", "cityscapes19").classes)
 HEIGHT, WIDTH = 48, 64
-PHOTOGRAPH = toycity.render(0, 3, "camera", HEIGHT, WIDTH)[0]
+PHOTOGRAPH = streets.render(0, 3, "camera", HEIGHT, WIDTH)[0]
 GREY = np.asarray(Image.fromarray(PHOTOGRAPH).convert("L"))
 SIXTEEN = GREY.astype(np.uint16) * 256 + 77
 
@@ -125,7 +127,7 @@ def test_folder_is_searched_for_photographs_and_predictions_in_it_are_left_alone
 def test_video_is_predicted_frame_by_frame(predict, network, tmp_path):
     writer = cv2.VideoWriter(str(tmp_path / "drive.mp4"), cv2.VideoWriter_fourcc(*"mp4v"), 10, (WIDTH, HEIGHT))
     for i in range(5):
-        writer.write(np.ascontiguousarray(toycity.render(0, i, "camera", HEIGHT, WIDTH)[0][..., ::-1]))
+        writer.write(np.ascontiguousarray(streets.render(0, i, "camera", HEIGHT, WIDTH)[0][..., ::-1]))
     writer.release()
     predict(tmp_path / "drive.mp4", batch=2)
     capture = cv2.VideoCapture(str(tmp_path / "drive.mp4"))

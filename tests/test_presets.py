@@ -5,8 +5,8 @@ import yaml
 from conftest import PROJECT
 from workflow_runs import merged
 
-from cotrain.config import Config
-from cotrain.plan import Plan
+from cotrain.procedure.plan import Plan
+from cotrain.settings.config import Config
 
 # Gómez et al. 2022, TABLE I, with the datasets of a line written out. p_m and p_M of self-training and of co-training.
 TABLE_I = """

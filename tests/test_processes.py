@@ -14,9 +14,9 @@ import pytest
 import torch
 from conftest import CLASSES, write_index, write_pseudolabels, write_thresholds
 
-from cotrain import processes, training
-from cotrain.settings import Train
+from cotrain.settings.stages import Train
 from cotrain.stages import train
+from cotrain.training import loop, teams
 
 SIZE = (64, 96)
 STEPS = 5
@@ -67,20 +67,20 @@ def paths(tmp_path):
 # ---- the same as one process ------------------------------------------------------------------------------------
 
 
-def told_losses(options: dict, paths: dict, out: Path, team: processes.Team) -> None:
+def told_losses(options: dict, paths: dict, out: Path, team: teams.Team) -> None:
     """The train stage, as one of `team`; each process writes down the loss of the whole batch of every step."""
-    losses, of_a_part = [], training.segmentation_loss
+    losses, of_a_part = [], loop.segmentation_loss
 
     def loss(*arguments):
         value = of_a_part(*arguments)
         losses.append(team.sum(value.item()))
         return value
 
-    training.segmentation_loss = loss
+    loop.segmentation_loss = loss
     files = {"init": None, "color": None, "statistics": None} | paths
     made_by = {"settings": {}, "inputs": {}, "code": "", "definitions": {}}
     train._train(Train(**options), out=out, made_by=made_by, restart=None, tensorboard=None, **files, team=team)
-    training.segmentation_loss = of_a_part
+    loop.segmentation_loss = of_a_part
     out.with_suffix(f".{team.rank}").write_text(json.dumps(losses))
 
 
@@ -91,7 +91,7 @@ def test_two_processes_have_the_losses_and_the_model_of_one(paths, tmp_path, enc
     states, losses = [], []
     for count in (1, 2):
         out = tmp_path / f"{count}.pt"
-        processes.launch(partial(told_losses, options, paths, out), count, CPU)
+        teams.launch(partial(told_losses, options, paths, out), count, CPU)
         losses += [json.loads(out.with_suffix(f".{rank}").read_text()) for rank in range(count)]
         states.append(torch.load(out, weights_only=True)["state"])
     one, first, second = losses
@@ -159,6 +159,6 @@ def test_more_processes_than_images_in_a_batch_are_refused(refused, paths, tmp_p
 
 def test_parts_of_a_batch_are_the_batch():
     """In turn, so that each process gets source and target images alike."""
-    parts = [processes.Team(rank, 3).share(range(8)) for rank in range(3)]
+    parts = [teams.Team(rank, 3).share(range(8)) for rank in range(3)]
     assert sorted(i for part in parts for i in part) == list(range(8))
     assert list(parts[1]) == [1, 4, 7]

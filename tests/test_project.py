@@ -6,7 +6,7 @@ import yaml
 from conftest import PROJECT
 from reruns_table import leaves
 
-from cotrain.config import Config
+from cotrain.settings.config import Config
 
 
 def test_conda_and_pip_pin_the_same_versions():

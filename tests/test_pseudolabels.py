@@ -12,8 +12,9 @@ from conftest import VOID, histogram_of, random_maps, statistics_of
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cotrain import batches, pseudolabels
+from cotrain.method import pseudolabels
 from cotrain.stages import train
+from cotrain.training import batches
 
 SEEDS = range(30)
 BIN = 1 / 65535

@@ -19,9 +19,9 @@ from conftest import MADE_BY, VOID, write_index, write_thresholds
 from PIL import Image
 from workflow_runs import snakemake
 
-from cotrain import store
-from cotrain.charts import packed, steps
-from cotrain.pseudolabels import SCALE, image_statistics
+from cotrain.files import store
+from cotrain.method.pseudolabels import SCALE, image_statistics
+from cotrain.report.charts import packed, steps
 from cotrain.stages.report import spread
 
 CLASSES = ("road", "<b>car</b>", "sky & 'sea'")

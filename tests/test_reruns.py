@@ -13,8 +13,8 @@ import yaml
 from reruns_table import PAGE, edits, furnish, nested, row, tiny_config, value_of, written_rows
 from workflow_runs import PROJECT, TINY, merged, planned, snakemake
 
-from cotrain.plan import Plan
-from cotrain.provenance import entries, kept, made_files
+from cotrain.files.provenance import entries, kept, made_files
+from cotrain.procedure.plan import Plan
 
 EDITS = edits()
 MEGABYTE = 1_000_000

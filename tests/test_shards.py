@@ -10,8 +10,9 @@ import yaml
 from conftest import CLASSES, MADE_BY, write_index
 from workflow_runs import TINY, snakemake
 
-from cotrain import inference, store
-from cotrain.settings import Shard
+from cotrain.files import store
+from cotrain.networks import inference
+from cotrain.settings.stages import Shard
 
 WORKING = (32, 48)
 COUNT = 7
@@ -36,8 +37,8 @@ def models(tmp_path_factory):
     """Two untrained models."""
     import torch
 
-    from cotrain import models
-    from cotrain.settings import Model
+    from cotrain.networks import models
+    from cotrain.settings.stages import Model
 
     torch.manual_seed(0)
     paths = [tmp_path_factory.mktemp("model") / name for name in ("1.pt", "2.pt")]

@@ -11,10 +11,10 @@ import yaml
 from reruns_table import nested
 from workflow_runs import PROJECT, TINY, merged, snakemake
 
-from cotrain.lineage import explanation, made_by
-from cotrain.plan import Plan
-from cotrain.provenance import entries, kept, made_files, sha256, sidecar
-from cotrain.sharing import hold, take
+from cotrain.files.provenance import entries, kept, made_files, sha256, sidecar
+from cotrain.procedure.plan import Plan
+from cotrain.reruns.lineage import explanation, made_by
+from cotrain.reruns.sharing import hold, take
 
 ALWAYS = {"run": "variant", "share_with": "ti*"}
 DATA = {"data/source.csv", "data/target.csv", "data/target_labelled.csv", "data/validation.csv"}

@@ -7,8 +7,8 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from cotrain import figures
 from cotrain.cli import main
+from cotrain.report import figures
 
 
 @pytest.fixture

@@ -29,7 +29,7 @@ from conftest import (
 )
 from skimage.color import rgb2lab
 
-from cotrain import store
+from cotrain.files import store
 
 IDS = ["city/d", "city/b", "town/b", "a", "empty", "z"]
 SIZE = (6, 9)

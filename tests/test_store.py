@@ -16,9 +16,9 @@ import numpy as np
 import pytest
 from conftest import CLASSES, MADE_BY, random_maps, read_pseudolabels, save, write_pseudolabels, write_thresholds
 
-from cotrain import store
-from cotrain.errors import BadInput
-from cotrain.provenance import provenance
+from cotrain.base.errors import BadInput
+from cotrain.files import store
+from cotrain.files.provenance import provenance
 
 IDS = ["city/b", "city/a", "Zürich/ä 1"]
 INDEX = "image_id,image,label,height,width\n"

@@ -7,10 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from cotrain import reruns, store
-from cotrain.errors import BadInput
-from cotrain.provenance import listing, provenance, sidecar
-from cotrain.reruns import PAST, Reruns, reasons_to_rerun, settle, wanted
+from cotrain.base.errors import BadInput
+from cotrain.files import store
+from cotrain.files.provenance import listing, provenance, sidecar
+from cotrain.reruns import tickets
+from cotrain.reruns.tickets import PAST, Reruns, reasons_to_rerun, settle, wanted
 
 DRAW = {"count": 3, "seed": 1}
 KEYS = {"selftrain.candidates": 3, "seed": 1}
@@ -198,8 +199,8 @@ def inferred(tmp_path, monkeypatch):
     made = {"infer": "run/predictions.h5", "threshold": "run/labels.h5"}
     portion = {"round": "final", "portion": 0.5}
     make("run/model.pt", "train", {}, {})
-    make(made["infer"], "infer", reruns.completed("infer", settings), {"model": ["run/model.pt"]})
-    make(made["threshold"], "threshold", reruns.completed("threshold", portion), {"predictions": [made["infer"]]})
+    make(made["infer"], "infer", tickets.completed("infer", settings), {"model": ["run/model.pt"]})
+    make(made["threshold"], "threshold", tickets.completed("threshold", portion), {"predictions": [made["infer"]]})
 
     def reasons(stage: str, **edit) -> list[str]:
         text = json.dumps((settings if stage == "infer" else portion) | edit)
@@ -225,7 +226,7 @@ def test_labels_of_predictions_of_which_nothing_is_known_are_out_of_date(inferre
     Path("run/predictions.h5").unlink()
     place = sidecar(Path("run/predictions.h5"))
     place.unlink() if beside is None else place.write_text(beside)
-    assert inferred("infer", flip=True) == [reruns.NEW]
+    assert inferred("infer", flip=True) == [tickets.NEW]
     assert inferred("threshold") == ["run/predictions.h5 is not as it was read"]
 
 
@@ -237,7 +238,7 @@ def test_labels_of_predictions_that_were_made_otherwise_and_dropped_are_out_of_d
 
 def test_a_file_of_another_stage_is_never_dropped(inferred):
     Path("run/labels.h5").unlink()
-    assert inferred("threshold", portion=0.25) == [reruns.NEW]
+    assert inferred("threshold", portion=0.25) == [tickets.NEW]
 
 
 def test_listing_has_the_names_that_an_index_would_find(tmp_path):
@@ -256,8 +257,8 @@ def test_listing_has_the_names_that_an_index_would_find(tmp_path):
 
 @pytest.mark.parametrize(("code", "expected"), [({"a": "1"}, True), (None, False)])
 def test_other_code_makes_a_new_ticket_and_says_how_to_accept_it(job, monkeypatch, capsys, code, expected):
-    real = reruns.manifest("draw")
-    monkeypatch.setattr(reruns, "manifest", lambda stage: real | (code or {}))
+    real = tickets.manifest("draw")
+    monkeypatch.setattr(tickets, "manifest", lambda stage: real | (code or {}))
     assert job() == expected
     said = capsys.readouterr().err
     assert ("out of date, draw x first: code: a\n" in said) == expected

@@ -6,11 +6,10 @@ from random import Random
 import numpy as np
 import pytest
 
-from cotrain.errors import BadInput
-from cotrain.toycity import CLASSES, contact_sheet, new_scene, render
-from cotrain.toycity_canvas import ID, Camera
-from cotrain.toycity_looks import LOOKS, noise_bank
-from cotrain.toycity_objects import (
+from cotrain.base.errors import BadInput
+from cotrain.toycity.canvas import ID, Camera
+from cotrain.toycity.looks import LOOKS, noise_bank
+from cotrain.toycity.objects import (
     FenceStyle,
     draw_facade,
     draw_fence,
@@ -21,7 +20,8 @@ from cotrain.toycity_objects import (
     draw_wall,
     random_style,
 )
-from cotrain.toycity_vehicles import draw_vehicle
+from cotrain.toycity.streets import CLASSES, contact_sheet, new_scene, render
+from cotrain.toycity.vehicles import draw_vehicle
 
 HEIGHT, WIDTH = 96, 160
 

@@ -7,7 +7,7 @@ import pytest
 import torch
 from conftest import CLASSES, MADE_BY, VOID, save, write_index, write_pseudolabels, write_thresholds
 
-from cotrain import store
+from cotrain.files import store
 
 SIZE = (32, 48)
 IDENTITY = {"0": 0, "1": 1, "2": 2}

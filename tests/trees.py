@@ -15,9 +15,9 @@ import yaml
 from conftest import PROJECT, save
 from PIL import Image
 
-from cotrain import store
-from cotrain.config import load_labelset
-from cotrain.plan import Plan
+from cotrain.files import store
+from cotrain.procedure.plan import Plan
+from cotrain.settings.config import load_labelset
 
 WORKFLOW = PROJECT / "workflow"
 SIZE = (32, 64)  # working size

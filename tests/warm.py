@@ -70,15 +70,15 @@ def serve(address: str) -> None:
 def _import_everything() -> None:
     import importlib
 
-    from cotrain.cli import STAGES
+    from cotrain.cli import STAGES, run_of
 
     for stage in STAGES:
-        importlib.import_module(f"cotrain.stages.{stage}")
+        run_of(stage)
     for module in (
         "segmentation_models_pytorch",
         "torchvision.transforms.v2",
-        "cotrain.figures",
-        "cotrain.plan",
+        "cotrain.report.figures",
+        "cotrain.procedure.plan",
     ):
         importlib.import_module(module)
     import snakemake.cli  # noqa: F401

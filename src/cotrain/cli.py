@@ -13,11 +13,12 @@ import typing
 from pathlib import Path
 
 from cotrain import __version__
-from cotrain.errors import BadInput
-from cotrain.leases import lease
-from cotrain.memory import collect_again, keep_freed
-from cotrain.progress import last_line, quietly
-from cotrain.settings import Strict, parse_json
+from cotrain.base.errors import BadInput
+from cotrain.base.gpus import lease
+from cotrain.base.malloc import collect_again, keep_freed
+from cotrain.base.progress import last_line, quietly
+from cotrain.files.code import module_of
+from cotrain.settings.stages import Strict, parse_json
 
 STAGES = {
     "render": "render a folder of toycity scenes",
@@ -106,7 +107,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 def run_of(stage: str) -> typing.Callable:
     """The function of a stage; no other stage's module is imported."""
-    return importlib.import_module(f"cotrain.stages.{stage}").run
+    return importlib.import_module(f"cotrain.{module_of(stage)}").run
 
 
 def parsers(name: str | None) -> tuple[argparse.ArgumentParser, dict[str, argparse.ArgumentParser]]:
@@ -200,7 +201,7 @@ def _values(stage: str, run: typing.Callable, given: dict) -> dict:
     _check_inputs([path for name, some in read.items() if name not in MAYBE_FOLDERS for path in some])
     _check_outputs(stage, {name: paths[name] for name in paths.keys() - read.keys()}, read)
     if "made_by" in parameters:
-        from cotrain.provenance import provenance
+        from cotrain.files.provenance import provenance
 
         values["made_by"] = provenance(stage, settings, read)
     return values
@@ -248,7 +249,7 @@ def _all_or_none(outputs: list[Path]) -> typing.Iterator[None]:
     try:
         yield
     except BadInput:
-        from cotrain import store
+        from cotrain.files import store
 
         for path in new:
             store.remove(path)

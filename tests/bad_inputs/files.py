@@ -7,7 +7,7 @@ import numpy as np
 from box import CLASSES, IDS, SIZE, collector, cut, flip, orphan, write
 from conftest import MADE_BY, PROJECT, write_predictions, write_pseudolabels, write_selected, write_thresholds
 
-from cotrain import store
+from cotrain.files import store
 
 CASES, case = collector()
 INDEX = "image_id,image,label,height,width\n"

@@ -8,15 +8,15 @@ import numpy as np
 from box import CLASSES, IDS, LABELS, SIZE, collector, cut, flip, orphan, write
 from conftest import MADE_BY, write_pseudolabels
 
-from cotrain import store
+from cotrain.files import store
 
 CASES, case = collector()
 
 
 def build(path: Path) -> None:
     """A model file of random weights."""
-    from cotrain import models
-    from cotrain.settings import Model
+    from cotrain.networks import models
+    from cotrain.settings.stages import Model
 
     models.save(path, models.build(Model(architecture="FPN", weights=None), CLASSES), {})
     orphan(path)

@@ -11,8 +11,8 @@ import texts
 from box import Box, Case, write
 from conftest import PROJECT
 
-from cotrain.errors import BadInput
-from cotrain.plan import Plan
+from cotrain.base.errors import BadInput
+from cotrain.procedure.plan import Plan
 
 MODULES = (files, networks, photographs, texts, commands)
 CASES = [pytest.param(case, id=f"{module.__name__}-{case.name}") for module in MODULES for case in module.CASES]

@@ -9,7 +9,7 @@ import pytest
 import yaml
 from conftest import PROJECT, save
 
-from cotrain import toycity
+from cotrain.toycity import streets
 
 HOSTILE = """it's "a" $(touch pwned) `touch pwned`; touch pwned & > pwned | tee pwned #%*?[x] ~ \\ ä"""
 NAMES = {"shell": HOSTILE, "line break": "a\nb; touch pwned", "braces": "{a} {input} {", "dash": "-rf"}
@@ -25,7 +25,7 @@ def snakemake(folder: Path, config: str | dict, *wanted: str) -> subprocess.Comp
 
 def photographs(folder: Path, name: str) -> dict:
     """Config of a source that lies in a folder of that name below the data root of that name."""
-    for kind, array in zip(("images", "labels"), toycity.render(0, 0, "rendered", 32, 48), strict=True):
+    for kind, array in zip(("images", "labels"), streets.render(0, 0, "rendered", 32, 48), strict=True):
         save(folder / name / name / kind / "a.png", array)
     description = yaml.safe_load((PROJECT / "workflow" / "datasets" / "toycity.yaml").read_text())
     own = folder / "own.yaml"

@@ -113,7 +113,7 @@ LABELSET = "name: own\nclasses:\n  road: [1, 2, 3]\n  car: [4, 5, 6]\n"
 
 def plan(path: Path) -> None:
     """Read a label set of that path for a plan, as the workflow does."""
-    from cotrain.plan import Plan
+    from cotrain.procedure.plan import Plan
 
     domain = {"dataset": "toycity", "split": "target"}
     data = {"labelset": str(path), "source": domain | {"split": "source"}, "target": domain}

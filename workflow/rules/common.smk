@@ -5,12 +5,12 @@ from pathlib import Path
 
 from snakemake.io import apply_wildcards
 
-from cotrain.config import read_plain
-from cotrain.errors import BadInput
-from cotrain.plan import ROUND, SHARD, Plan, round_of
-from cotrain.provenance import sidecar
-from cotrain.reruns import Reruns, wanted
-from cotrain.sharing import hold, take
+from cotrain.settings.config import read_plain
+from cotrain.base.errors import BadInput
+from cotrain.procedure.plan import ROUND, SHARD, Plan, round_of
+from cotrain.files.provenance import sidecar
+from cotrain.reruns.tickets import Reruns, wanted
+from cotrain.reruns.sharing import hold, take
 
 gc.freeze()  # of what Snakemake and we imported, nothing is garbage: looking for it again and again takes time
 

@@ -5,10 +5,12 @@ from pathlib import Path
 
 import numpy as np
 
-from cotrain import color, datasets, store
-from cotrain.progress import progress
-from cotrain.schedules import seed_of
-from cotrain.settings import Color
+from cotrain.base.progress import progress
+from cotrain.data import datasets
+from cotrain.files import store
+from cotrain.method import color
+from cotrain.method.sampling import seed_of
+from cotrain.settings.stages import Color
 
 
 def run(settings: Color, source: Path, target: Path, out: Path, made_by: dict) -> None:

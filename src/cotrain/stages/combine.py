@@ -3,11 +3,11 @@
 from contextlib import ExitStack
 from pathlib import Path
 
-from cotrain import store
-from cotrain.errors import BadInput
-from cotrain.progress import progress
-from cotrain.pseudolabels import combine, confidence_of, image_statistics
-from cotrain.settings import Combine
+from cotrain.base.errors import BadInput
+from cotrain.base.progress import progress
+from cotrain.files import store
+from cotrain.method.pseudolabels import combine, confidence_of, image_statistics
+from cotrain.settings.stages import Combine
 
 
 def run(

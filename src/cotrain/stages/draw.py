@@ -4,9 +4,9 @@ from pathlib import Path
 
 import numpy as np
 
-from cotrain import store
-from cotrain.errors import BadInput
-from cotrain.settings import Draw
+from cotrain.base.errors import BadInput
+from cotrain.files import store
+from cotrain.settings.stages import Draw
 
 
 def run(settings: Draw, index: Path, out: Path, made_by: dict) -> None:

@@ -4,9 +4,12 @@ from pathlib import Path
 
 import numpy as np
 
-from cotrain import datasets, inference, metrics, models, store
-from cotrain.progress import progress
-from cotrain.settings import Evaluate
+from cotrain.base.progress import progress
+from cotrain.data import datasets
+from cotrain.files import store
+from cotrain.method import metrics
+from cotrain.networks import inference, models
+from cotrain.settings.stages import Evaluate
 
 
 def run(

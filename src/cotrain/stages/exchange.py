@@ -5,10 +5,10 @@ from pathlib import Path
 
 import numpy as np
 
-from cotrain import store
-from cotrain.errors import BadInput
-from cotrain.pseudolabels import exchange
-from cotrain.settings import Exchange
+from cotrain.base.errors import BadInput
+from cotrain.files import store
+from cotrain.method.pseudolabels import exchange
+from cotrain.settings.stages import Exchange
 
 
 def run(

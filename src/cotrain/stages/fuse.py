@@ -3,10 +3,10 @@
 from contextlib import ExitStack
 from pathlib import Path
 
-from cotrain import store
-from cotrain.errors import BadInput
-from cotrain.pseudolabels import ImageStatistics, fuse
-from cotrain.settings import Fuse
+from cotrain.base.errors import BadInput
+from cotrain.files import store
+from cotrain.method.pseudolabels import ImageStatistics, fuse
+from cotrain.settings.stages import Fuse
 
 
 def run(

@@ -2,8 +2,9 @@
 
 from pathlib import Path
 
-from cotrain import datasets, store
-from cotrain.settings import Index
+from cotrain.data import datasets
+from cotrain.files import store
+from cotrain.settings.stages import Index
 
 
 def run(settings: Index, root: Path, out: Path, made_by: dict) -> None:

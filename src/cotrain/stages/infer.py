@@ -4,11 +4,13 @@ from pathlib import Path
 
 import numpy as np
 
-from cotrain import datasets, inference, models, store
-from cotrain.errors import BadInput
-from cotrain.progress import progress
-from cotrain.pseudolabels import SCALE, VOID
-from cotrain.settings import Infer
+from cotrain.base.errors import BadInput
+from cotrain.base.progress import progress
+from cotrain.data import datasets
+from cotrain.files import store
+from cotrain.method.pseudolabels import SCALE, VOID
+from cotrain.networks import inference, models
+from cotrain.settings.stages import Infer
 
 
 def run(

@@ -4,10 +4,12 @@ from pathlib import Path
 
 import numpy as np
 
-from cotrain import datasets, metrics, store
-from cotrain.errors import BadInput
-from cotrain.progress import progress
-from cotrain.settings import Measure
+from cotrain.base.errors import BadInput
+from cotrain.base.progress import progress
+from cotrain.data import datasets
+from cotrain.files import store
+from cotrain.method import metrics
+from cotrain.settings.stages import Measure
 
 
 def run(settings: Measure, pseudolabels: Path, out: Path, made_by: dict, images: Path | None = None) -> None:

@@ -5,12 +5,13 @@ from pathlib import Path
 
 import numpy as np
 
-from cotrain import plain, store
-from cotrain.errors import BadInput
-from cotrain.progress import progress
-from cotrain.provenance import check_as_made, sha256
-from cotrain.pseudolabels import SCALE
-from cotrain.settings import Infer, Shard
+from cotrain.base import strict_json
+from cotrain.base.errors import BadInput
+from cotrain.base.progress import progress
+from cotrain.files import store
+from cotrain.files.provenance import check_as_made, sha256
+from cotrain.method.pseudolabels import SCALE
+from cotrain.settings.stages import Infer, Shard
 
 
 def run(predictions: list[Path], out: Path) -> None:
@@ -71,7 +72,7 @@ def _shard(path: Path) -> tuple[dict, Shard]:
     """Provenance of a shard's inference in one piece, and which shard it is."""
     check_as_made(path, sha256(path))
     with store.open_hdf5(path, "predictions") as file, file.blamed():
-        made_by = plain.from_json(file.attrs["provenance"])
+        made_by = strict_json.from_json(file.attrs["provenance"])
         shard = Infer.model_validate(made_by["settings"]).shard if made_by["stage"] == "infer" else None
     if shard is None:
         raise BadInput(f"{path}: not a shard; give what `cotrain infer` makes with its setting `shard`")

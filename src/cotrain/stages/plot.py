@@ -2,9 +2,11 @@
 
 from pathlib import Path
 
-from cotrain import datasets, figures, store
-from cotrain.errors import BadInput
-from cotrain.settings import Plot
+from cotrain.base.errors import BadInput
+from cotrain.data import datasets
+from cotrain.files import store
+from cotrain.report import figures
+from cotrain.settings.stages import Plot
 
 MAX_ROWS = 6
 

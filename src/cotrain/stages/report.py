@@ -6,10 +6,13 @@ from typing import NamedTuple
 
 import numpy as np
 
-from cotrain import albums, charts, datasets, findings, store
-from cotrain.errors import BadInput
-from cotrain.progress import progress
-from cotrain.settings import Report
+from cotrain.base.errors import BadInput
+from cotrain.base.progress import progress
+from cotrain.data import datasets
+from cotrain.files import store
+from cotrain.report import charts, thumbnails
+from cotrain.report import sections as findings
+from cotrain.settings.stages import Report
 
 
 class Pictures(NamedTuple):
@@ -139,10 +142,12 @@ def _validation(paths: dict[str, Path], images: Path, settings: Report) -> list[
                 _check_classes(path, file.classes, tuple(c for c, _ in settings.colors))
                 if not layers:
                     truth = file[f"truth/{image_id}"][:]
-                    size = albums.fitted(truth.shape, settings.width)
-                    layers["photograph"] = albums.photograph(datasets.read_image(photograph, size))
-                    layers["truth"] = albums.class_map(truth, colors, size)
-                layers[f"prediction of {names[r]}"] = albums.class_map(file[f"prediction/{image_id}"][:], colors, size)
+                    size = thumbnails.fitted(truth.shape, settings.width)
+                    layers["photograph"] = thumbnails.photograph(datasets.read_image(photograph, size))
+                    layers["truth"] = thumbnails.class_map(truth, colors, size)
+                layers[f"prediction of {names[r]}"] = thumbnails.class_map(
+                    file[f"prediction/{image_id}"][:], colors, size
+                )
         albums_.append(Pictures(image_id, size, layers))
     return albums_
 
@@ -176,11 +181,11 @@ def _target(
         datasets.check_labelled(rows, target)
     albums_ = []
     for row in progress(rows.itertuples(), "report", "image", len(ids)):
-        size = albums.fitted(next(iter(labelled.values())).size, settings.width)
-        layers = {"photograph": albums.photograph(datasets.read_image(row.image, size))}
+        size = thumbnails.fitted(next(iter(labelled.values())).size, settings.width)
+        layers = {"photograph": thumbnails.photograph(datasets.read_image(row.image, size))}
         if settings.labels:
             truth = datasets.read_label(row.label, settings.labels.coding(row.image_id), size)
-            layers["truth"] = albums.class_map(truth, colors, size)
+            layers["truth"] = thumbnails.class_map(truth, colors, size)
         albums_.append(Pictures(row.image_id, size, layers))
     for r, path in pseudolabels.items():
         place = {image_id: n for n, image_id in enumerate(labelled[r].ids)}
@@ -195,8 +200,8 @@ def _target(
                     continue
                 maps = {} if predicted is None else {"prediction": predicted["label"][n, 0]}
                 for kind, label in (maps | {"pseudo-label": labels["label"][n]}).items():
-                    album.layers[f"{kind} for {names[r]}"] = albums.class_map(label, colors, album.size)
+                    album.layers[f"{kind} for {names[r]}"] = thumbnails.class_map(label, colors, album.size)
                 if predicted is not None:
                     confidence = predicted["confidence"][n, 0]
-                    album.layers[f"confidence for {names[r]}"] = albums.confidence_map(confidence, album.size)
+                    album.layers[f"confidence for {names[r]}"] = thumbnails.confidence_map(confidence, album.size)
     return albums_

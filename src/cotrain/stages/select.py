@@ -2,9 +2,9 @@
 
 from pathlib import Path
 
-from cotrain import store
-from cotrain.pseudolabels import select
-from cotrain.settings import Select
+from cotrain.files import store
+from cotrain.method.pseudolabels import select
+from cotrain.settings.stages import Select
 
 
 def run(settings: Select, pseudolabels: Path, out: Path, made_by: dict) -> None:

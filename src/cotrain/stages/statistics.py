@@ -4,10 +4,11 @@ from pathlib import Path
 
 import numpy as np
 
-from cotrain import datasets, store
-from cotrain.prior import count, spatial_prior
-from cotrain.progress import progress
-from cotrain.settings import Statistics
+from cotrain.base.progress import progress
+from cotrain.data import datasets
+from cotrain.files import store
+from cotrain.method.prior import count, spatial_prior
+from cotrain.settings.stages import Statistics
 
 
 def run(settings: Statistics, source: Path, out: Path, made_by: dict, picture: Path | None = None) -> None:
@@ -35,7 +36,7 @@ def run(settings: Statistics, source: Path, out: Path, made_by: dict, picture: P
 
 
 def _draw(picture: Path, prior: np.ndarray, classes: tuple[str, ...], made_by: dict) -> None:
-    from cotrain import figures  # half a second that is spent only on a picture
+    from cotrain.report import figures  # half a second that is spent only on a picture
 
     with store.replacing(picture) as temporary:
         figures.prior(temporary, prior, classes)

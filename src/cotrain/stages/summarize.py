@@ -5,9 +5,10 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from cotrain import metrics, store
-from cotrain.errors import BadInput
-from cotrain.settings import Summarize
+from cotrain.base.errors import BadInput
+from cotrain.files import store
+from cotrain.method import metrics
+from cotrain.settings.stages import Summarize
 
 
 def run(

@@ -5,10 +5,10 @@ from pathlib import Path
 
 import numpy as np
 
-from cotrain import store
-from cotrain.progress import progress
-from cotrain.pseudolabels import POLICIES, image_statistics
-from cotrain.settings import Threshold
+from cotrain.base.progress import progress
+from cotrain.files import store
+from cotrain.method.pseudolabels import POLICIES, image_statistics
+from cotrain.settings.stages import Threshold
 
 
 def run(settings: Threshold, predictions: Path, out: Path, table: Path, made_by: dict) -> None:

@@ -7,12 +7,16 @@ from pathlib import Path
 import pandas as pd
 import torch
 
-from cotrain import batches, logbook, models, processes, restarts, schedules, store, training
-from cotrain.errors import BadInput
-from cotrain.processes import Team
-from cotrain.progress import progress
-from cotrain.pseudolabels import collage_order, rare_classes
-from cotrain.settings import Train, workers_of
+from cotrain.base.errors import BadInput
+from cotrain.base.progress import progress
+from cotrain.files import store
+from cotrain.method import sampling
+from cotrain.method.pseudolabels import collage_order, rare_classes
+from cotrain.networks import models
+from cotrain.settings.stages import Train, workers_of
+from cotrain.training import batches, loop, restarts, teams
+from cotrain.training import tensorboard as logbook
+from cotrain.training.teams import Team
 
 
 def run(
@@ -38,7 +42,7 @@ def run(
         raise BadInput(f"batch: {settings.batch} images for {settings.gpus} gpus; give each at least one")
     inputs = (source, init, color, statistics, target, pseudolabels, thresholds)
     work = partial(_train, settings, out, made_by, restart, tensorboard, *inputs)
-    processes.launch(work, settings.gpus, models.device_of(settings.device))
+    teams.launch(work, settings.gpus, models.device_of(settings.device))
 
 
 def _train(
@@ -66,8 +70,8 @@ def _train(
     labelled = batches.LabelledImages(source, settings.source, settings.source_size, color)
     unlabelled = _target_images(settings, target, pseudolabels)
     steps = _steps(settings, labelled, unlabelled)
-    optimizer = training.make_optimizer(model, settings.optimizer, settings.course.learning_rate)
-    scheduler = training.SCHEDULES[settings.course.schedule](optimizer, steps)
+    optimizer = loop.make_optimizer(model, settings.optimizer, settings.course.learning_rate)
+    scheduler = loop.SCHEDULES[settings.course.schedule](optimizer, steps)
     table = _thresholds(thresholds, classes)
     workers = workers_of(settings.workers, device.type == "cuda")
     if settings.workers is None:
@@ -97,7 +101,7 @@ def _train(
     loader = batches.ahead(data, done, workers, pinned=device.type == "cuda", device=there)
     bar = progress(loader, f"train {settings.name}", "step", steps, done, shown=team.first)
     if not team.first:  # or all would drop out alike
-        torch.manual_seed(schedules.seed_of(settings.seed, "process", team.rank))
+        torch.manual_seed(sampling.seed_of(settings.seed, "process", team.rank))
     log = logbook.Logbook(tensorboard if team.first else None, settings.name, done, steps, settings.batch, classes)
 
     def report(step: int, loss: float, *batch: torch.Tensor) -> None:
@@ -105,8 +109,8 @@ def _train(
         log.write(step, loss, optimizer.param_groups[-1]["lr"], *batch)
 
     with kept, log:
-        training.train(model, bar, optimizer, scheduler, report, kept.after_step, done, team, settings.compile)
-        training.check_numbers(model, steps)
+        loop.train(model, bar, optimizer, scheduler, report, kept.after_step, done, team, settings.compile)
+        loop.check_numbers(model, steps)
         if team.first:
             models.save(out, model, made_by)
         kept.remove()
@@ -132,7 +136,7 @@ def _steps(settings: Train, labelled: batches.Images, unlabelled: batches.Images
         per_step = batches.target_count(settings.target_share, settings.batch)
         if course.epochs and not per_step:
             raise BadInput("course.epochs: a mini-batch has no target image; raise target_share, or give course.steps")
-    return schedules.iterations(course.steps, course.epochs, len(unlabelled or labelled), per_step)
+    return sampling.iterations(course.steps, course.epochs, len(unlabelled or labelled), per_step)
 
 
 def _thresholds(path: Path | None, classes: tuple[str, ...]) -> pd.DataFrame | None:
@@ -175,6 +179,6 @@ def _class_balance(settings: Train, statistics: Path | None, labelled: batches.L
         raise BadInput(f"{statistics}: other images or classes than --source, or no labels; give the file of this run")
 
     def pick(position: int, count: int, seed: int) -> int:
-        return schedules.balanced(position, pixels, settings.balance_temperature, seed)
+        return sampling.balanced(position, pixels, settings.balance_temperature, seed)
 
     return {"pick_source": pick}

@@ -1,0 +1,1 @@
+"""What knows nothing of segmentation: errors, strict JSON, seeds, locks, GPUs, progress, memory."""

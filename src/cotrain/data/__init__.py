@@ -1,0 +1,1 @@
+"""Datasets: descriptions, index tables, images, photographs and videos of your own."""

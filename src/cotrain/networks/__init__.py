@@ -1,0 +1,1 @@
+"""Segmentation networks: building, saving, loading, inference."""

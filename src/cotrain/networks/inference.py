@@ -1,0 +1,274 @@
+"""From models and images to class probabilities, and from those to what predictions.h5 stores.
+
+Two joints. `Probabilities` is what a network says of a batch of images of one size: `ensemble` joins models, `views`
+scales and flips. `Maps` is how the probabilities of whole images come from that: `whole` or `patches`, `weighted`.
+"""
+
+import math
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import reduce
+from itertools import chain, groupby, islice
+
+import numpy as np
+import torch
+from torch.nn import functional as F
+
+from cotrain.method.pseudolabels import SCALE, VOID
+from cotrain.method.sampling import seed_of
+from cotrain.networks.models import Segmenter
+from cotrain.settings.stages import Infer, Patches, Shard
+
+Probabilities = Callable[[torch.Tensor], torch.Tensor]  # images (B, 3, H, W) uint8 → (B, C, H, W) float32
+Images = Iterable[tuple[str, np.ndarray]]  # id and image (H, W, 3) uint8, all of one size
+Maps = Callable[[Images], Iterator[torch.Tensor]]  # → (C, H, W) float32 of each image, in their order
+Window = tuple[slice, slice]
+
+
+def strategy(probabilities: Probabilities, settings: Infer, prior: np.ndarray | None = None) -> Maps:
+    """How `infer` gets an image's probabilities: at which scales, whole or by patches, with or without a prior."""
+    seen = views(probabilities, settings.scales, settings.flip)
+    by_patches = settings.patches.count > 0
+    maps = patches(seen, settings.batch, settings.patches, settings.seed) if by_patches else whole(seen, settings.batch)
+    return maps if prior is None else weighted(maps, prior)
+
+
+def part(count: int, batch: int, shard: Shard | None) -> range:
+    """Which of `count` images a shard has: whole groups of `batch`, about as many as each other shard.
+
+    No forward pass crosses the border of such a group, so all passes are those of an inference in one piece.
+    """
+    if shard is None:
+        return range(count)
+    groups = math.ceil(count / batch)
+    first, end = (min(batch * (groups * n // shard.count), count) for n in (shard.number - 1, shard.number))
+    return range(first, end)
+
+
+# ---- probabilities of a batch -----------------------------------------------------------------------------------
+
+
+def ensemble(models: Sequence[Segmenter], join: str = "mean") -> Probabilities:
+    """Softmax probabilities of one model, or their mean or maximum over several."""
+    device = next(models[0].parameters()).device
+    for model in models:
+        model.eval()
+
+    def probabilities(images: torch.Tensor) -> torch.Tensor:
+        images = images.to(device, non_blocking=True)
+        with torch.inference_mode(), torch.autocast(device.type, torch.bfloat16, enabled=device.type == "cuda"):
+            each = (model(images).float().contiguous().softmax(dim=1) for model in models)
+            joined = reduce(torch.add if join == "mean" else torch.maximum, each)
+            return joined / len(models) if join == "mean" and len(models) > 1 else joined
+
+    return probabilities
+
+
+def views(probabilities: Probabilities, scales: Sequence[float], flip: bool) -> Probabilities:
+    """Mean over the image at each of `scales`, and over each of these mirrored with `flip` (Zou 2018, MST)."""
+    if tuple(scales) == (1,) and not flip:
+        return probabilities
+
+    def view(images: torch.Tensor, size: torch.Size) -> torch.Tensor:
+        p = probabilities(images)
+        return _resized(p + probabilities(images.flip(-1)).flip(-1) if flip else p, size)
+
+    def mean(images: torch.Tensor) -> torch.Tensor:
+        size = images.shape[-2:]
+        sizes = [[max(1, round(scale * length)) for length in size] for scale in scales]
+        total = reduce(torch.add, (view(_resized(images, s, antialias=True), size) for s in sizes))
+        return total / (len(scales) * (1 + flip))
+
+    return mean
+
+
+def _resized(maps: torch.Tensor, size: Sequence[int], antialias: bool = False) -> torch.Tensor:
+    if list(maps.shape[-2:]) == list(size):
+        return maps
+    return F.interpolate(maps, tuple(size), mode="bilinear", align_corners=False, antialias=antialias)
+
+
+# ---- probabilities of images ------------------------------------------------------------------------------------
+
+
+def whole(probabilities: Probabilities, batch: int) -> Maps:
+    """Each image at once, `batch` of them in a forward pass."""
+
+    def maps(images: Images) -> Iterator[torch.Tensor]:
+        for group in _batched(images, batch):
+            yield from probabilities(_stacked([image for _, image in group]))
+
+    return maps
+
+
+def of_any_size(probabilities: Probabilities, batch: int) -> Maps:
+    """As `whole`, for images of several sizes: up to `batch` of one size that follow each other in a forward pass."""
+
+    def maps(images: Images) -> Iterator[torch.Tensor]:
+        for _, alike in groupby(images, key=lambda pair: pair[1].shape):
+            yield from whole(probabilities, batch)(alike)
+
+    return maps
+
+
+def patches(probabilities: Probabilities, batch: int, settings: Patches, seed: int) -> Maps:
+    """SISC: mean probability over the random patches that show a pixel (Iqbal and Ali 2020, Sect. 3.2).
+
+    `batch` patches in a forward pass, of one image or several out of a group of `batch` images (see `part`); an image
+    is kept only until its last patch is done.
+    The patches of an image depend on `seed` and its id alone. With `average: frequency`, a patch has one vote for its
+    most probable class in each pixel (Sect. 4.3) instead of probabilities.
+    """
+
+    def cut(images: Images, unfinished: deque) -> Iterator[tuple["_Mosaic", Window]]:
+        for image_id, image in images:
+            places = windows(image.shape[:2], settings.height, settings.count, seed_of(seed, image_id))
+            unfinished.append(_Mosaic(image, places))
+            yield from ((unfinished[-1], window) for window in places)
+
+    def maps(images: Images) -> Iterator[torch.Tensor]:
+        unfinished: deque[_Mosaic] = deque()
+        for group in _groups(images, batch):
+            for shown in _batched(cut(group, unfinished), batch):
+                p = probabilities(_stacked([mosaic.image[window] for mosaic, window in shown]))
+                p = votes(p) if settings.average == "frequency" else p
+                for (mosaic, window), patch in zip(shown, p, strict=True):
+                    mosaic.add(window, patch)
+                while unfinished and not unfinished[0].missing:
+                    yield unfinished.popleft().mean()
+
+    return maps
+
+
+class _Mosaic:
+    """One image and the sums of its patches' maps, put back in their places."""
+
+    def __init__(self, image: np.ndarray, places: list[Window]):
+        self.image, self.missing, self.total = image, len(places), None
+        self.counts = torch.zeros(image.shape[:2])
+        for window in places:
+            self.counts[window] += 1
+
+    def add(self, window: Window, patch: torch.Tensor) -> None:
+        if self.total is None:
+            self.total = patch.new_zeros((len(patch), *self.counts.shape))
+        self.total[:, *window] += patch
+        self.missing -= 1
+
+    def mean(self) -> torch.Tensor:
+        return self.total / self.counts.to(self.total.device)
+
+
+def windows(size: tuple[int, int], height: float, count: int, seed: int) -> list[Window]:
+    """`count` random square windows of an image of `size`, then those of a grid that show what none of them shows.
+
+    Their side is `height`, a share of the image's height, but not more than its width.
+    """
+    side = max(1, round(height * size[0]))
+    shape = np.minimum((side, side), size)
+    rng = np.random.default_rng(seed)
+    corners = rng.integers(0, np.array(size) - shape, (count, 2), endpoint=True).tolist()
+    grid = [[*range(0, length - part, part), length - part] for length, part in zip(size, shape.tolist(), strict=True)]
+    covered = np.zeros(size, bool)
+    places = []
+    for i, (top, left) in enumerate(corners + [(top, left) for top in grid[0] for left in grid[1]]):
+        window = (slice(top, top + int(shape[0])), slice(left, left + int(shape[1])))
+        if i < count or not covered[window].all():
+            places.append(window)
+            covered[window] = True
+    return places
+
+
+def votes(probabilities: torch.Tensor) -> torch.Tensor:
+    """1 for the most probable class of each pixel, 0 for the others; a tie shares the vote. (B, C, H, W) → the same."""
+    best = probabilities == probabilities.amax(dim=1, keepdim=True)  # argmax takes 5 times as long
+    return best / best.sum(dim=1, keepdim=True)
+
+
+def weighted(maps: Maps, prior: np.ndarray) -> Maps:
+    """Probabilities times a spatial prior q_n(c) (C, H, W), not normalised again (Zou 2018, Eq. 9)."""
+
+    def products(images: Images) -> Iterator[torch.Tensor]:
+        weights = torch.from_numpy(prior)
+        for p in maps(images):
+            weights = weights.to(p.device)
+            yield p * weights
+
+    return products
+
+
+def _stacked(images: Sequence[np.ndarray]) -> torch.Tensor:
+    """(H, W, 3) each → (B, 3, H, W), with channels last in memory as the network wants them."""
+    return torch.from_numpy(np.stack(images)).permute(0, 3, 1, 2)
+
+
+def _batched(items: Iterable, count: int) -> Iterator[list]:
+    iterator = iter(items)
+    while batch := list(islice(iterator, count)):
+        yield batch
+
+
+def _groups(items: Iterable, count: int) -> Iterator[Iterator]:
+    """The items by `count`, none taken before it is needed; each group must be used up before the next."""
+    iterator = iter(items)
+    for first in iterator:
+        yield chain([first], islice(iterator, count - 1))
+
+
+# ---- what is stored ---------------------------------------------------------------------------------------------
+
+
+def most_probable(probabilities: torch.Tensor, keep: int) -> tuple[np.ndarray, np.ndarray]:
+    """The `keep` (K) most probable classes of each pixel, best first; of equally probable ones the first class.
+
+    probabilities (C, H, W) in [0, 1] → labels (K, H, W) uint8 and confidences (K, H, W) uint16, which are
+    round(p·65535).
+    """
+    # Confidence and class in one integer: the largest is 20 times as fast as argmax, the K largest 5 times as topk.
+    codes = torch.arange(255, 255 - len(probabilities), -1, dtype=torch.int32, device=probabilities.device)
+    packed = (probabilities * SCALE).round_().clamp_(0, SCALE).to(torch.int32).mul_(256).add_(codes[:, None, None])
+    best = packed.amax(dim=0, keepdim=True) if keep == 1 else _largest(packed, keep)
+    found = best.cpu().numpy()
+    return (255 - (found & 255)).astype(np.uint8), (found >> 8).astype(np.uint16)
+
+
+def _largest(values: torch.Tensor, count: int) -> torch.Tensor:
+    """The `count` largest along the first axis, falling: (C, H, W) → (count, H, W)."""
+    best = torch.full((count, *values.shape[1:]), -1, dtype=values.dtype, device=values.device)
+    for value in values:
+        for kept in best:  # the larger stays, the smaller goes on to the next place
+            smaller = torch.minimum(kept, value)
+            torch.maximum(kept, value, out=kept)
+            value = smaller
+    return best
+
+
+def count_confidences(histogram: np.ndarray, label: np.ndarray, confidence: np.ndarray) -> None:
+    """Add pixels to a histogram (C, 65536) int64: how many of each class have each confidence; void does not count.
+
+    label uint8 and confidence uint16 of one shape.
+    """
+    known = label != VOID
+    np.add.at(histogram.reshape(-1), label[known].astype(np.int64) * (SCALE + 1) + confidence[known], 1)
+
+
+def decided(probabilities: torch.Tensor, size: tuple[int, int]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Class, confidence and entropy of each pixel of one image at another size, class by class to save memory.
+
+    probabilities (C, h, w) → labels (H, W) uint8, the probability of each pixel's class (H, W) float32, and the entropy
+    of its probabilities (H, W) float32 as a share of the largest there can be, ln C.
+    """
+    best = torch.full(tuple(size), -1.0, device=probabilities.device)
+    label, entropy = torch.zeros_like(best, dtype=torch.uint8), torch.zeros_like(best)
+    for c, small in enumerate(probabilities):
+        p = _resized(small[None, None], size)[0, 0]
+        label[p > best] = c
+        torch.maximum(best, p, out=best)
+        entropy -= torch.xlogy(p, p)
+    entropy = (entropy / math.log(len(probabilities))).clamp_(0, 1)
+    return label.cpu().numpy(), best.cpu().numpy(), entropy.cpu().numpy()
+
+
+def resized_labels(probabilities: torch.Tensor, size: tuple[int, int]) -> np.ndarray:
+    """Most probable class (H, W) uint8 of one image at another size. probabilities (C, h, w)."""
+    return _resized(probabilities[None], size)[0].argmax(dim=0).to(torch.uint8).cpu().numpy()

@@ -1,0 +1,1 @@
+"""The unrolled procedure: rounds and jobs as plain data, and what they cost."""

@@ -1,0 +1,1 @@
+"""Commands for people: check, predict, export, show, plan, compare, explain, verify, accept."""

@@ -1,0 +1,26 @@
+"""Prints what a run will cost before it is paid: jobs, hours, disk, and how long it takes on 1, 2, 4 and 8 GPUs."""
+
+import json
+import os
+from pathlib import Path
+
+from cotrain.files import store
+from cotrain.procedure import costs
+from cotrain.procedure.plan import Plan
+from cotrain.settings.config import joined, read_plain
+from cotrain.settings.stages import parse
+from cotrain.tools import calibration
+
+
+def run(config: list[Path], rates: Path | None = None, out: Path | None = None) -> None:
+    """CONFIG are config.yaml and the overlays on it, in the order that `snakemake --configfile` gets them.
+
+    The folder `workflow` is looked for beside the first.
+    Without `--rates` a few real commands are timed on this machine first; `--out` keeps what they took, for `--rates`.
+    """
+    plan = Plan(joined({path: read_plain(path) for path in config}), config[0].absolute().parent / "workflow")
+    found = parse(costs.Rates, store.read_json(rates), str(rates)) if rates else calibration.measure(plan)
+    lines = list(costs.report(costs.Costs(plan, found), os.cpu_count() or 1))
+    if out:
+        store.write_bytes(out, (json.dumps(found.model_dump(), indent=1) + "\n").encode())
+    print("\n".join(lines))

@@ -1,0 +1,15 @@
+"""Hashes all files of a run, and what they were made from, and compares with the hashes written at the making."""
+
+from pathlib import Path
+
+from cotrain.base.errors import BadInput
+from cotrain.reruns import lineage
+
+
+def run(folder: Path) -> None:
+    """Photographs are checked by their names alone."""
+    lineage.check_folder(folder)
+    count, faults = lineage.faults(folder)
+    if faults:
+        raise BadInput(*faults)
+    print(f"OK: {count} files")

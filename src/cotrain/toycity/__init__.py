@@ -1,0 +1,1 @@
+"""The streets that this project renders for its demo and tests."""

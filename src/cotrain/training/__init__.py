@@ -1,0 +1,1 @@
+"""Training: sources of images, mini-batches, objectives, the loop, restarts."""
