@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 from PIL import Image
 
-from cotrain.files import store
+from cotrain.files import tables
 from cotrain.toycity import streets
 
 PROJECT = Path(__file__).parents[1]
@@ -35,7 +35,7 @@ def scenes(folder: Path, look: str, count: int, size: tuple[int, int], photograp
         label.save(paths[1])
         names = dict(zip(("image", "label"), map(str, paths), strict=True))
         rows.append({"image_id": str(i), **names, "height": size[0], "width": size[1]})
-    store.write_table(folder / f"{look}.csv", "index", rows, {})
+    tables.write_table(folder / f"{look}.csv", "index", rows, {})
     return folder / f"{look}.csv"
 
 

@@ -18,9 +18,11 @@ import torch
 from common import scenes
 from PIL import Image
 
-from cotrain.files import store
-from cotrain.networks import inference, models
-from cotrain.settings.stages import Infer, Model, parse
+from cotrain.files import hdf5, tables
+from cotrain.networks import build, checkpoint, devices, inference, segmenter
+from cotrain.settings.inference import Infer
+from cotrain.settings.model import Model
+from cotrain.settings.strict import parse
 from cotrain.stages import infer
 
 CLASSES = tuple(f"class {c}" for c in range(11))
@@ -46,8 +48,8 @@ def seconds(function: Callable) -> float:
 
 
 def some_prior(path: Path, size: tuple[int, int]) -> Path:
-    with store.create_hdf5(path, "statistics", CLASSES, {}) as file:
-        store.write_strings(file, "image_id", ["0"])
+    with hdf5.create_hdf5(path, "statistics", CLASSES, {}) as file:
+        hdf5.write_strings(file, "image_id", ["0"])
         file["class_pixels"] = np.ones((1, len(CLASSES)), np.int64)
         file["prior"] = np.random.default_rng(0).dirichlet(np.ones(len(CLASSES)), size).transpose(2, 0, 1).astype("f4")
     return path
@@ -61,14 +63,14 @@ def passes(network: Callable, settings: Infer, index: Path) -> list[torch.Tensor
         seen.append(images.clone())
         return network(images)
 
-    rows = store.read_table(index, "index")
+    rows = tables.read_table(index, "index")
     images = ((row.image_id, np.array(Image.open(row.image))) for row in rows.itertuples())
     for _ in inference.strategy(recorded, settings)(images):
         pass
     return seen
 
 
-def bare(model: models.Segmenter, batches: list[torch.Tensor]) -> None:
+def bare(model: segmenter.Segmenter, batches: list[torch.Tensor]) -> None:
     with torch.inference_mode():
         for images in batches:
             model(images)
@@ -83,10 +85,10 @@ def main() -> None:
         "--ways", nargs="*", default=list(VARIANTS), choices=VARIANTS, help="rows; the last column is against the first"
     )
     arguments = parser.parse_args()
-    models.prepare(threads=1)
+    devices.prepare(threads=1)
     torch.manual_seed(0)
-    model = models.build(Model(architecture="FPN"), CLASSES).eval()
-    models.load = lambda *_: model  # loading is not what is measured
+    model = build.build(Model(architecture="FPN"), CLASSES).eval()
+    checkpoint.load = lambda *_: model  # loading is not what is measured
     times = {name: [] for name in arguments.ways}
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)

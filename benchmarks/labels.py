@@ -13,15 +13,16 @@ from contextlib import ExitStack
 from pathlib import Path
 from statistics import median
 
+import h5py
 import numpy as np
 from common import MADE_BY, interleaved, peak_of, ratio, table
 from scipy import ndimage
 
 from cotrain.base.malloc import keep_freed
-from cotrain.files import store
-from cotrain.method.pseudolabels import SCALE, VOID
+from cotrain.files import hdf5, labelfiles
+from cotrain.method.labelmaps import SCALE, VOID
 from cotrain.networks.inference import count_confidences
-from cotrain.settings.stages import Combine, Exchange, Fuse, Threshold
+from cotrain.settings.pseudolabels import Combine, Exchange, Fuse, Threshold
 from cotrain.stages import combine, exchange, fuse, threshold
 
 CLASSES = tuple(f"class {c}" for c in range(19))
@@ -51,7 +52,7 @@ def write_predictions(path: Path, images: int, size: tuple[int, int], seed: int)
     some = [maps(size, DISTINCT * seed + i) for i in range(DISTINCT)]
     histogram = np.zeros((len(CLASSES), SCALE + 1), np.int64)
     ids = [f"city/{i:05}" for i in range(images)]
-    with store.create_predictions(path, CLASSES, ids, (1, *size), 1.0, histogram, MADE_BY) as write:
+    with labelfiles.create_predictions(path, CLASSES, ids, (1, *size), 1.0, histogram, MADE_BY) as write:
         for i in range(images):
             label, confidence = (np.roll(m, 97 * (i // DISTINCT), axis=-1) for m in some[i % DISTINCT])
             count_confidences(histogram, label, confidence)
@@ -119,11 +120,11 @@ class Cycle:
 
         def run() -> None:
             with ExitStack() as stack:
-                opened = [stack.enter_context(store.h5py.File(path)) for path in read]
+                opened = [stack.enter_context(h5py.File(path)) for path in read]
                 given = [file[name] for file in opened for name in ("label", "confidence") if file[name].ndim > 1]
-                out = stack.enter_context(store.create_hdf5(self.folder / "bare.h5", "pseudolabels", CLASSES, MADE_BY))
+                out = stack.enter_context(hdf5.create_hdf5(self.folder / "bare.h5", "pseudolabels", CLASSES, MADE_BY))
                 made = [
-                    store.create_maps(out, str(n), (count, *self.size), np.uint8, store.LABEL_FILTER)
+                    hdf5.create_maps(out, str(n), (count, *self.size), np.uint8, hdf5.LABEL_FILTER)
                     for n in range(len(written))
                 ]
                 for i in range(count):
@@ -134,7 +135,7 @@ class Cycle:
 
         labels, counts = [], set()
         for path in written:
-            with store.h5py.File(path) as file:
+            with h5py.File(path) as file:
                 labels.append(file["label"][:DISTINCT])
                 counts.add(len(file["label"]))
         (count,) = counts
@@ -143,7 +144,7 @@ class Cycle:
 
 def straightforward(predictions: Path, out: Path) -> None:
     """All maps in memory, the confidences of each class sorted."""
-    with store.h5py.File(predictions) as file:
+    with h5py.File(predictions) as file:
         labels, confidences = file["label"][:, 0], file["confidence"][:, 0]
     kept = np.full(labels.shape, VOID, np.uint8)
     for c in range(len(CLASSES)):
@@ -153,8 +154,8 @@ def straightforward(predictions: Path, out: Path) -> None:
             least = found[int(np.ceil(PORTION * len(found))) - 1]
             chosen = mine & (confidences >= np.clip(least, SCALE * 0.5, SCALE * 0.9))
             kept[chosen] = c
-    with store.create_hdf5(out, "pseudolabels", CLASSES, MADE_BY) as file:
-        maps = store.create_maps(file, "label", kept.shape, np.uint8, store.LABEL_FILTER)
+    with hdf5.create_hdf5(out, "pseudolabels", CLASSES, MADE_BY) as file:
+        maps = hdf5.create_maps(file, "label", kept.shape, np.uint8, hdf5.LABEL_FILTER)
         for i, label in enumerate(kept):
             maps[i] = label
 
@@ -190,7 +191,7 @@ def against_straightforward(images: int, size: tuple[int, int], folder: Path) ->
     )
     script += f"labels.straightforward(Path({str(cycle.predictions[0])!r}), Path({str(folder / 'plain.h5')!r}))"
     ours, plain = peak_of(cycle.command("threshold")), peak_of([sys.executable, "-c", script])
-    with store.h5py.File(folder / "plain.h5") as a, store.h5py.File(cycle.two("labels.h5")[0]) as b:
+    with h5py.File(folder / "plain.h5") as a, h5py.File(cycle.two("labels.h5")[0]) as b:
         differ = sum(int((a["label"][i] != b["label"][i]).sum()) for i in range(images))
     return [
         ("ours", images, f"{ours[0]:.1f} s", f"{ours[1]:.0f} MB", differ),

@@ -12,8 +12,8 @@ from pathlib import Path
 
 import numpy as np
 
-from cotrain.files import store
-from cotrain.settings.stages import Infer
+from cotrain.files import labelfiles
+from cotrain.settings.inference import Infer
 
 SIZE = (512, 1024)
 CLASSES = tuple(f"class {i}" for i in range(19))
@@ -29,7 +29,7 @@ def write_shard(path: Path, number: int, images: int) -> None:
     settings = Infer(classes=CLASSES, size=SIZE, shard={"number": number, "count": SHARDS}).model_dump(mode="json")
     made_by = {"stage": "infer", "settings": settings, "inputs": {}, "code": "", "definitions": {}}
     ids, histogram = [f"{number}/{i}" for i in range(images)], np.zeros((len(CLASSES), 65536), np.int64)
-    with store.create_predictions(path, CLASSES, ids, (1, *SIZE), 1.0, histogram, made_by) as write:
+    with labelfiles.create_predictions(path, CLASSES, ids, (1, *SIZE), 1.0, histogram, made_by) as write:
         for i in range(images):
             write(i, labels[i % 8], confidences[i % 8])
 

@@ -15,9 +15,10 @@ from statistics import median
 import torch
 import yaml
 
-from cotrain.networks import models
-from cotrain.settings.stages import Model, Optimizer
-from cotrain.training import loop
+from cotrain.networks import build, devices
+from cotrain.settings.model import Model
+from cotrain.settings.training import Optimizer
+from cotrain.training import loop, optimizers
 
 PAIRS = Path(__file__).with_suffix(".yaml")
 CLASSES = tuple(f"class {c}" for c in range(19))
@@ -36,11 +37,11 @@ def seconds(function: Callable, turns: int) -> float:
 def costs(pair: dict, size: tuple[int, int], batch: int, turns: int) -> tuple[float, float, float]:
     """Million parameters; seconds of a training step on `batch` images; seconds of inference for one."""
     torch.manual_seed(0)
-    model = models.build(Model(**pair | {"weights": None}), CLASSES)
+    model = build.build(Model(**pair | {"weights": None}), CLASSES)
     images = torch.randint(0, 256, (batch, 3, *size), dtype=torch.uint8)
     labels = torch.randint(0, len(CLASSES), (batch, *size), dtype=torch.uint8)
-    optimizer = loop.make_optimizer(model, Optimizer(), 1e-4)
-    scheduler = loop.SCHEDULES["constant"](optimizer, 1 + turns)
+    optimizer = optimizers.make_optimizer(model, Optimizer(), 1e-4)
+    scheduler = optimizers.SCHEDULES["constant"](optimizer, 1 + turns)
 
     def step() -> None:
         loop.train(model, [(images, labels)], optimizer, scheduler, lambda *_: None, lambda done: None)
@@ -62,7 +63,7 @@ def main() -> None:
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--size", type=int, nargs=2, default=(128, 256), metavar=("HEIGHT", "WIDTH"))
     arguments = parser.parse_args()
-    models.prepare(threads=1)
+    devices.prepare(threads=1)
     print("| architecture | encoder | further keys | parameters, millions | training step, s | inference, s |")
     print("|---|---|---|--:|--:|--:|")
     for pair in yaml.safe_load(PAIRS.read_text(encoding="utf-8")):

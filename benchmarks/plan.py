@@ -15,7 +15,7 @@ from common import PROJECT, timed_workflow
 
 from cotrain.procedure import costs
 from cotrain.procedure.plan import Plan
-from cotrain.settings.config import joined, read_plain
+from cotrain.settings.yaml_files import joined, read_plain
 from cotrain.tools import calibration
 
 OVERLAY = {

@@ -11,10 +11,11 @@ from pathlib import Path
 
 import torch
 
-from cotrain.networks import models
+from cotrain.networks import build
 from cotrain.settings.config import Training
-from cotrain.settings.stages import Model, Optimizer
-from cotrain.training import loop, restarts
+from cotrain.settings.model import Model
+from cotrain.settings.training import Optimizer
+from cotrain.training import loop, optimizers, restarts
 from cotrain.training.teams import ALONE
 
 WRITES = 9
@@ -30,9 +31,9 @@ CASES = {
 def written(settings: Model, optimizer_settings: Optimizer, path: Path) -> list[float]:
     """Seconds of each write, after one step of training."""
     torch.manual_seed(0)
-    model = models.build(settings, CLASSES)
-    optimizer = loop.make_optimizer(model, optimizer_settings, 0.001)
-    scheduler = loop.SCHEDULES["poly"](optimizer, 100)
+    model = build.build(settings, CLASSES)
+    optimizer = optimizers.make_optimizer(model, optimizer_settings, 0.001)
+    scheduler = optimizers.SCHEDULES["poly"](optimizer, 100)
     batch = torch.zeros(2, 3, 64, 64, dtype=torch.uint8), torch.zeros(2, 64, 64, dtype=torch.uint8)
     loop.train(model, [batch], optimizer, scheduler, report=lambda *_: None, after_step=lambda done: None)
     made_by = {"settings": {}, "inputs": {}, "code": "", "definitions": {}}

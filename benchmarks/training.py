@@ -20,13 +20,15 @@ import torch
 from common import MADE_BY, Busy, ratio, scenes, seconds, table
 from torch.nn import functional
 
-from cotrain.files import store
-from cotrain.method import pseudolabels
-from cotrain.networks import models
-from cotrain.settings.stages import Color, Train, parse
+from cotrain.files import labelfiles, tables
+from cotrain.method import labelmaps
+from cotrain.networks import build, devices, segmenter
+from cotrain.settings.source import Color
+from cotrain.settings.strict import parse
+from cotrain.settings.training import Train
 from cotrain.stages import color, train
 from cotrain.toycity import streets
-from cotrain.training import loop as training
+from cotrain.training import loop, optimizers
 
 CLASSES = streets.CLASSES
 
@@ -69,21 +71,21 @@ def inputs(folder: Path, case: Case) -> dict[str, Path]:
     files = {name: folder / name for name in ("color.csv", "labels.h5", "thresholds.csv")}
     sizes = {"source_size": case.size, "target_size": case.size}
     color.run(parse(Color, sizes, "color"), source, target, files["color.csv"], MADE_BY)
-    rows, count = store.read_table(target, "index"), len(CLASSES)
+    rows, count = tables.read_table(target, "index"), len(CLASSES)
     ids = rows["image_id"].tolist()
     rng = np.random.default_rng(0)
-    with store.create_pseudolabels(files["labels.h5"], CLASSES, ids, [""] * len(ids), case.size, MADE_BY) as write:
+    with labelfiles.create_pseudolabels(files["labels.h5"], CLASSES, ids, [""] * len(ids), case.size, MADE_BY) as write:
         for i in range(len(ids)):
             label = streets.render(0, i, "camera", *case.size)[1]
             void = rng.random((8, 8)).repeat(case.size[0] // 8, 0).repeat(case.size[1] // 8, 1) < 1 / 3
-            label = np.where(void, pseudolabels.VOID, label)
-            write(i, label, pseudolabels.image_statistics(label, np.full(label.shape, 60000, np.uint16), count))
+            label = np.where(void, labelmaps.VOID, label)
+            write(i, label, labelmaps.image_statistics(label, np.full(label.shape, 60000, np.uint16), count))
     thresholds = rng.uniform(0.5, 0.9, count)
     rows = [
         {"class": c, "name": name, "pixels": 1, "portion": 0.5, "threshold": thresholds[c]}
         for c, name in enumerate(CLASSES)
     ]
-    store.write_table(files["thresholds.csv"], "thresholds", rows, MADE_BY)
+    tables.write_table(files["thresholds.csv"], "thresholds", rows, MADE_BY)
     paths = {"source": source, "target": target, "color": files["color.csv"]}
     return paths | {"pseudolabels": files["labels.h5"], "thresholds": files["thresholds.csv"]}
 
@@ -113,9 +115,9 @@ class Loop:
     """`training.train` timed: seconds of a step, from the end of the first, for which a network may be compiled."""
 
     def __init__(self):
-        self.loop, self.seconds = training.train, 0.0
+        self.loop, self.seconds = loop.train, 0.0
         self.gpu, self.busy = Busy(), None  # share of that time
-        training.train = self
+        loop.train = self
 
     def __call__(self, model, batches, optimizer, scheduler, report, after_step, *more, **options) -> None:
         ends = []
@@ -140,11 +142,11 @@ def stage(loop: Loop, settings: Train, paths: dict[str, Path], folder: Path) -> 
     return loop.seconds, loop.busy
 
 
-def in_memory(settings: Train, device: torch.device) -> tuple[models.Segmenter, torch.Tensor, torch.Tensor]:
+def in_memory(settings: Train, device: torch.device) -> tuple[segmenter.Segmenter, torch.Tensor, torch.Tensor]:
     """The model, and images and labels of one batch."""
-    models.prepare(settings.threads)
+    devices.prepare(settings.threads)
     torch.manual_seed(0)
-    model = models.build(settings.model, settings.source.classes).to(device)
+    model = build.build(settings.model, settings.source.classes).to(device)
     height, width = settings.augmentation.crop
     images = torch.randint(0, 256, (settings.batch, height, width, 3), dtype=torch.uint8).permute(0, 3, 1, 2)
     labels = torch.randint(0, len(CLASSES), (settings.batch, height, width), dtype=torch.uint8)
@@ -154,8 +156,8 @@ def in_memory(settings: Train, device: torch.device) -> tuple[models.Segmenter, 
 def bare(loop: Loop, settings: Train, device: torch.device) -> float:
     """Seconds of a step on one batch that is in memory."""
     model, images, labels = in_memory(settings, device)
-    optimizer = training.make_optimizer(model, settings.optimizer, 1e-4)
-    scheduler = training.SCHEDULES[settings.course.schedule](optimizer, settings.course.steps)
+    optimizer = optimizers.make_optimizer(model, settings.optimizer, 1e-4)
+    scheduler = optimizers.SCHEDULES[settings.course.schedule](optimizer, settings.course.steps)
     steps = [(images, labels)] * settings.course.steps
     loop(model, steps, optimizer, scheduler, lambda *_: None, lambda _: None, compiled=settings.compile)
     return loop.seconds
@@ -179,7 +181,7 @@ def plain(settings: Train, device: torch.device) -> float:
 
 
 def main() -> None:
-    device = models.device_of("auto")
+    device = devices.device_of("auto")
     cases = GPU_CASES if device.type == "cuda" else CASES
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("cases", nargs="*", default=[], metavar="CASE", choices=[*cases, []])

@@ -12,12 +12,16 @@ import numpy as np
 import yaml
 from matplotlib import pyplot as plt
 
-from cotrain.data import datasets
-from cotrain.files import store
-from cotrain.method.pseudolabels import SCALE, VOID, collage_order
+from cotrain.data.images import read_image
+from cotrain.data.labels import read_label
+from cotrain.files import hdf5
+from cotrain.files.origins import read_provenance
+from cotrain.files.tables import read_table
+from cotrain.method.collage import collage_order
+from cotrain.method.labelmaps import SCALE, VOID
 from cotrain.report.figures import colorize, overlay
-from cotrain.settings.stages import Train
-from cotrain.training import batches
+from cotrain.settings.training import Train
+from cotrain.training import augmentation, batches, sources
 
 DOCS = Path(__file__).parent
 WIDTH = 9.6  # inches of a figure
@@ -29,7 +33,7 @@ class Run:
 
     def __init__(self, folder: Path):
         self.folder = folder
-        made_by = store.read_provenance(folder / f"{PAIR}/1/model.pt")
+        made_by = read_provenance(folder / f"{PAIR}/1/model.pt")
         self.train = Train.model_validate(made_by["settings"])
         self.classes = self.train.source.classes
         sets = [
@@ -38,17 +42,17 @@ class Run:
         self.colors = next(list(one["classes"].values()) for one in sets if tuple(one["classes"]) == self.classes)
 
     def table(self, path: str, kind: str):
-        return store.read_table(self.folder / path, kind)
+        return read_table(self.folder / path, kind)
 
     def maps(self, path: str, name: str = "label") -> dict[str, np.ndarray]:
         """Image id → map (H, W) of a file of predictions (of them the first class) or pseudo-labels."""
-        with store.open_hdf5(self.folder / path) as file:
-            found = dict(zip(store.image_ids(file), file[name][:], strict=True))
+        with hdf5.open_hdf5(self.folder / path) as file:
+            found = dict(zip(hdf5.image_ids(file), file[name][:], strict=True))
         return {i: values[0] if values.ndim == 3 else values for i, values in found.items()}
 
     def photographs(self, table: str) -> dict[str, np.ndarray]:
         rows = self.table(f"data/{table}.csv", "index")
-        return {row.image_id: datasets.read_image(row.image, self.train.source_size) for row in rows.itertuples()}
+        return {row.image_id: read_image(row.image, self.train.source_size) for row in rows.itertuples()}
 
     def over(self, image: np.ndarray, label: np.ndarray) -> np.ndarray:
         return overlay(image, label, self.colors, 0.75)
@@ -87,15 +91,15 @@ def save(figure, name: Path) -> None:
 def domains(run: Run, out: Path) -> None:
     source, target = (list(run.photographs(table).items())[:4] for table in ("source", "target"))
     rows = run.table("data/source.csv", "index")
-    labels = [datasets.read_label(path, run.train.source, run.train.source_size) for path in rows["label"][:4]]
+    labels = [read_label(path, run.train.source, run.train.source_size) for path in rows["label"][:4]]
     shown = [("label", colorize(label, run.colors)) for label in labels]
     grid(out / "domains", [[("source", p) for i, p in source], shown, [("target", p) for i, p in target]])
 
 
 def color(run: Run, out: Path) -> None:
-    plain = batches.LabelledImages(run.folder / "data/source.csv", run.train.source, run.train.source_size)
+    plain = sources.LabelledImages(run.folder / "data/source.csv", run.train.source, run.train.source_size)
     table = run.folder / "data/color.csv"
-    aligned = batches.LabelledImages(run.folder / "data/source.csv", run.train.source, run.train.source_size, table)
+    aligned = sources.LabelledImages(run.folder / "data/source.csv", run.train.source, run.train.source_size, table)
     target, drawn = run.photographs("target"), run.table("data/color.csv", "color")["target_id"]
     columns = [(plain.load(i)[0], target[drawn[i]], aligned.load(i)[0]) for i in range(4)]
     titles = ("source", "target drawn for it", "source, aligned")
@@ -112,8 +116,8 @@ def infer(run: Run, out: Path) -> None:
 
 def threshold(run: Run, out: Path) -> None:
     table = run.table(f"{FIRST}/thresholds.csv", "thresholds")
-    with store.open_hdf5(run.folder / f"{FIRST}/predictions.h5") as file:
-        histogram, first = file["histogram"][:], store.image_ids(file)[0]
+    with hdf5.open_hdf5(run.folder / f"{FIRST}/predictions.h5") as file:
+        histogram, first = file["histogram"][:], hdf5.image_ids(file)[0]
     figure = plt.figure(figsize=(WIDTH, 4.4), layout="constrained")
     above, below = figure.subfigures(2, 1, height_ratios=(1, 1.5))
     predicted = run.maps(f"{FIRST}/predictions.h5")[first]
@@ -136,8 +140,8 @@ def threshold(run: Run, out: Path) -> None:
 
 def select(run: Run, out: Path) -> None:
     images, labels = run.photographs("target"), run.maps(f"{FIRST}/pseudolabels.h5")
-    with store.open_hdf5(run.folder / f"{FIRST}/pseudolabels.h5") as file:
-        confidence = dict(zip(store.image_ids(file), file["confidence"][:], strict=True))
+    with hdf5.open_hdf5(run.folder / f"{FIRST}/pseudolabels.h5") as file:
+        confidence = dict(zip(hdf5.image_ids(file), file["confidence"][:], strict=True))
     order = sorted(confidence, key=confidence.get, reverse=True)
     rows = [(order[:4], "most confident"), (order[-4:], "least confident")]
     grid(
@@ -150,7 +154,7 @@ def fuse(run: Run, out: Path) -> None:
     rounds = [FIRST, SECOND, f"{PAIR}/1", f"{PAIR}/2"]
     figure, axis = plt.subplots(figsize=(WIDTH * 0.7, 1.9), layout="constrained")
     for place, one in enumerate(rounds):
-        with store.open_hdf5(run.folder / one / "labels.h5") as file:
+        with hdf5.open_hdf5(run.folder / one / "labels.h5") as file:
             origins, counts = np.unique(file["round"].asstr()[:].astype(str), return_counts=True)
         left = 0
         for origin, count in zip(origins, counts, strict=True):
@@ -166,18 +170,18 @@ def fuse(run: Run, out: Path) -> None:
 def batch(run: Run, out: Path) -> None:
     train, round_ = run.train, f"{PAIR}/1"
     size, color_table = train.source_size, run.folder / "data/color.csv"
-    source = batches.LabelledImages(run.folder / "data/source.csv", train.source, size, color_table)
-    target = batches.PseudolabelledImages(run.folder / round_ / "labels.h5", run.folder / "data/target.csv")
+    source = sources.LabelledImages(run.folder / "data/source.csv", train.source, size, color_table)
+    target = sources.PseudolabelledImages(run.folder / round_ / "labels.h5", run.folder / "data/target.csv")
     table = run.table(f"{round_}/thresholds.csv", "thresholds")
     order = collage_order(table["threshold"].to_numpy(), table["pixels"].to_numpy())
     made = batches.Batches(
         source,
         target,
-        [batches.augmentation(train.augmentation, one) for one in (size, train.target_size)],
+        [augmentation.augmentation(train.augmentation, one) for one in (size, train.target_size)],
         steps=1,
         batch=train.batch,
         target_share=train.target_share,
-        collage=batches.Collage(order, train.collage_share),
+        collage=augmentation.Collage(order, train.collage_share),
         seed=train.seed,
     )
     images, labels = made[0]
@@ -195,12 +199,12 @@ def finetune(run: Run, out: Path) -> None:
     rounds = {"source_only": "source only", "source": "W_0", FIRST: "self-training 1", SECOND: "self-training 2"}
     rounds |= {f"{PAIR}/1": "co-training, model 1", f"{PAIR}/2": "model 2", "final": "last training"}
     photographs = run.photographs("validation")
-    with store.open_hdf5(run.folder / "evaluation/final.h5") as file:
-        chosen = store.image_ids(file)[2]
+    with hdf5.open_hdf5(run.folder / "evaluation/final.h5") as file:
+        chosen = hdf5.image_ids(file)[2]
         truth = file[f"truth/{chosen}"][:]
     shown = [("photograph", photographs[chosen]), ("truth", colorize(truth, run.colors))]
     for one, title in rounds.items():
-        with store.open_hdf5(run.folder / f"evaluation/{one}.h5") as file:
+        with hdf5.open_hdf5(run.folder / f"evaluation/{one}.h5") as file:
             shown.append((title, colorize(file[f"prediction/{chosen}"][:], run.colors)))
     grid(out / "finetune", [shown[i : i + 3] for i in range(0, len(shown), 3)])
 

@@ -10,8 +10,8 @@ import pytest
 from PIL import Image
 from workflow_runs import DryRuns, finished_run
 
-from cotrain.files import store
-from cotrain.method.pseudolabels import ImageStatistics
+from cotrain.files import hdf5, labelfiles, tables
+from cotrain.method.labelmaps import ImageStatistics
 
 PROJECT = Path(__file__).parents[1]
 SHARED_DATA = PROJECT.parent / "shared" / "data"
@@ -59,7 +59,7 @@ def statistics_of(label: np.ndarray, confidence: np.ndarray, classes: int) -> Im
 def write_predictions(path: Path, ids: list[str], label, confidence, classes=CLASSES) -> Path:
     """A predictions file from label and confidence (N, H, W): the most probable class only."""
     histogram = histogram_of(label, confidence, len(classes))
-    with store.create_predictions(path, classes, ids, (1, *label.shape[1:]), 1.0, histogram, MADE_BY) as write:
+    with labelfiles.create_predictions(path, classes, ids, (1, *label.shape[1:]), 1.0, histogram, MADE_BY) as write:
         for i in range(len(ids)):
             write(i, label[i, None], confidence[i, None])
     return path
@@ -67,7 +67,7 @@ def write_predictions(path: Path, ids: list[str], label, confidence, classes=CLA
 
 def write_pseudolabels(path: Path, ids: list[str], label, confidence, classes=CLASSES, round="selftrain/01") -> Path:
     rounds = [round] * len(ids)
-    with store.create_pseudolabels(path, classes, ids, rounds, label.shape[1:], MADE_BY) as write:
+    with labelfiles.create_pseudolabels(path, classes, ids, rounds, label.shape[1:], MADE_BY) as write:
         for i in range(len(ids)):
             write(i, label[i], statistics_of(label[i], confidence[i], len(classes)))
     return path
@@ -78,13 +78,13 @@ def write_thresholds(path: Path, thresholds, names=CLASSES) -> Path:
         {"class": c, "name": name, "pixels": 9, "portion": 0.5, "threshold": threshold}
         for c, (name, threshold) in enumerate(zip(names, thresholds, strict=True))
     ]
-    store.write_table(path, "thresholds", rows, MADE_BY)
+    tables.write_table(path, "thresholds", rows, MADE_BY)
     return path
 
 
 def write_selected(path: Path, ids: list[str]) -> Path:
     rows = [{"image_id": i, "confidence": 0.5, "reason": "rank 1"} for i in ids]
-    store.write_table(path, "selected", rows, MADE_BY)
+    tables.write_table(path, "selected", rows, MADE_BY)
     return path
 
 
@@ -96,7 +96,7 @@ def write_index(path: Path, images: dict[str, np.ndarray], labels: dict[str, np.
         if labels:
             row["label"] = str(save(path.parent / "labels" / f"{i}.png", labels[i]))
         rows.append(row | {"height": image.shape[0], "width": image.shape[1]})
-    store.write_table(path, "index", rows, MADE_BY)
+    tables.write_table(path, "index", rows, MADE_BY)
     return path
 
 
@@ -108,7 +108,7 @@ def save(path: Path, array: np.ndarray) -> Path:
 
 def read_pseudolabels(path: Path) -> dict[str, np.ndarray]:
     """All datasets of a pseudo-label file."""
-    with store.open_hdf5(path, "pseudolabels") as file:
+    with hdf5.open_hdf5(path, "pseudolabels") as file:
         texts = {name: np.array(file[name].asstr()[:], dtype=object) for name in ("image_id", "round")}
         return texts | {name: file[name][:] for name in file if name not in texts}
 

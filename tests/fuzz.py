@@ -25,13 +25,15 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from cotrain.base.errors import BadInput
-from cotrain.data import datasets
-from cotrain.files import store
-from cotrain.networks import models
+from cotrain.data import labels
+from cotrain.data.images import PHOTOGRAPHS, read_image, size
+from cotrain.files import contract, hdf5, scores, tables
+from cotrain.networks import checkpoint
 from cotrain.procedure import plan
-from cotrain.settings import stages
-from cotrain.settings.config import LabelSet, read_yaml
-from cotrain.settings.stages import Coding
+from cotrain.settings import stages, strict
+from cotrain.settings.datasets import Coding
+from cotrain.settings.labelset import LabelSet
+from cotrain.settings.yaml_files import read_yaml
 
 COUNTS: Counter[str] = Counter()
 REFUSED: Counter[str] = Counter()
@@ -62,7 +64,7 @@ def seeds() -> dict[str, list[bytes]]:
     write_thresholds(FOLDER / "thresholds.csv", [0.5, 0.6, 0.7])
     index = "image_id,image,label,height,width\na,/data/a.png,,4,6\ncity/b,b.png,l.png,5,7\n"
     metrics = {"classes": CLASSES, "miou": 0.5, "iou": [0.5, 0.5, None]}
-    store.write_json(FOLDER / "metrics.json", "metrics", metrics, MADE_BY)
+    scores.write_json(FOLDER / "metrics.json", "metrics", metrics, MADE_BY)
     names = {"hdf5": ("labels.h5", "predictions.h5"), "thresholds": ("thresholds.csv",), "json": ("metrics.json",)}
     made = {reader: [(FOLDER / name).read_bytes() for name in files] for reader, files in names.items()}
     texts = [path.read_bytes() for path in sorted((PROJECT / "workflow" / "labelsets").glob("*.yaml"))]
@@ -119,29 +121,29 @@ def spoiled(data: bytes, edits: list[tuple[float, str, bytes]]) -> bytes:
 
 def read_hdf5(path: Path) -> None:
     for kind in ("pseudolabels", "predictions"):
-        with contextlib.suppress(BadInput), store.open_hdf5(path, kind) as file:
-            store.image_ids(file)
-            for name in store.DATASETS[kind]:
+        with contextlib.suppress(BadInput), hdf5.open_hdf5(path, kind) as file:
+            hdf5.image_ids(file)
+            for name in contract.DATASETS[kind]:
                 _ = file[name][:] if name != "round" else file[name].asstr()[:]
-    with store.open_hdf5(path) as file:
-        _ = file["label"][0], store.classes_of(file)
+    with hdf5.open_hdf5(path) as file:
+        _ = file["label"][0], hdf5.classes_of(file)
 
 
 def read_images(path: Path) -> None:
-    for read in (datasets.read_image, lambda p: datasets.read_label(p, CODING, SIZE)):
+    for read in (read_image, lambda p: labels.read_label(p, CODING, SIZE)):
         with contextlib.suppress(BadInput):
             read(path)
-    datasets.size(path, datasets.PHOTOGRAPHS)
+    size(path, PHOTOGRAPHS)
 
 
 READERS: dict[str, Callable[[Path], object]] = {
     "hdf5": read_hdf5,
-    "index": lambda path: store.read_table(path, "index"),
-    "thresholds": lambda path: store.read_table(path, "thresholds"),
-    "json": lambda path: store.read_json(path, "metrics"),
+    "index": lambda path: tables.read_table(path, "index"),
+    "thresholds": lambda path: tables.read_table(path, "thresholds"),
+    "json": lambda path: scores.read_json(path, "metrics"),
     "images": read_images,
     "yaml": lambda path: read_yaml(path, LabelSet),
-    "model": models.read,
+    "model": checkpoint.read,
 }
 
 # ---- values -----------------------------------------------------------------------------------------------------
@@ -175,7 +177,7 @@ def edited(data: dict, path: tuple, value: object) -> dict:
 
 
 CONFIG = yaml.safe_load((PROJECT / "config.yaml").read_text())
-KINDS = [k for k in vars(stages).values() if isinstance(k, type) and issubclass(k, stages.Strict)]
+KINDS = list(stages.STAGES.values())
 
 
 def check_config(changes: list[tuple[tuple, object]]) -> None:
@@ -199,9 +201,9 @@ def check_settings(key: tuple[type, str], value: object, whole: object) -> None:
     kind, name = key
     for data in ({name: value}, whole):
         with answered("settings"):
-            stages.parse(kind, data, "--settings")
+            strict.parse(kind, data, "--settings")
         with answered("settings text"):
-            stages.parse_json(kind, data if isinstance(data, str) else json.dumps(data))
+            strict.parse_json(kind, data if isinstance(data, str) else json.dumps(data))
 
 
 def check_table(cells: list[tuple[str, str, str]]) -> None:
@@ -209,8 +211,8 @@ def check_table(cells: list[tuple[str, str, str]]) -> None:
     names = ("image_id", "image", "label")
     rows = [dict(zip(names, row, strict=True)) | {"height": 1, "width": 2} for row in cells]
     with answered("table"):
-        store.write_table(FOLDER / "table.csv", "index", rows, MADE_BY)
-        assert store.read_table(FOLDER / "table.csv", "index").to_dict("records") == rows
+        tables.write_table(FOLDER / "table.csv", "index", rows, MADE_BY)
+        assert tables.read_table(FOLDER / "table.csv", "index").to_dict("records") == rows
 
 
 class Target(NamedTuple):

@@ -8,9 +8,9 @@ import os
 import sys
 import tempfile
 
-import cotrain.procedure.plan
 import snakemake.cli
 
+import cotrain.procedure.plan
 import cotrain.reruns.sharing  # noqa: F401 (imported by the Snakefile)
 
 

@@ -10,10 +10,13 @@ import torch
 from conftest import CLASSES, VOID, random_maps, write_index, write_pseudolabels
 
 from cotrain.base.errors import BadInput
-from cotrain.files import store
+from cotrain.files import contract, tables
 from cotrain.method import color
-from cotrain.settings.stages import Augmentation, Labels
-from cotrain.training import batches
+from cotrain.settings.datasets import Labels
+from cotrain.settings.training import Augmentation
+from cotrain.training import batches, loader, sources
+from cotrain.training.augmentation import Collage, RareCrops
+from cotrain.training.augmentation import augmentation as augmentation_of
 
 SIZE = (16, 24)
 ORDER = np.array([1, 2, 0])  # from the least to the most confident class
@@ -28,7 +31,7 @@ class Memory:
     def __len__(self) -> int:
         return len(self.labels)
 
-    def load(self, i: int) -> batches.Pair:
+    def load(self, i: int) -> sources.Pair:
         self.loaded.append(i)
         return np.full((*self.labels[i].shape, 3), self.first + i, np.uint8), self.labels[i]
 
@@ -38,7 +41,7 @@ def memory(count: int, first: int = 0, seed: int = 0) -> Memory:
 
 
 def augmentation(size=SIZE, **settings):
-    return batches.augmentation(Augmentation(**{"crop": SIZE, "zoom": (1, 1), "flip": 0} | settings), size)
+    return augmentation_of(Augmentation(**{"crop": SIZE, "zoom": (1, 1), "flip": 0} | settings), size)
 
 
 IDENTITY = [augmentation(), augmentation()]
@@ -92,7 +95,7 @@ def test_batch_is_a_function_of_seed_and_step_alone():
     augment = [augmentation(zoom=(0.5, 2), flip=0.5, jitter=0.5)] * 2
 
     def data(seed):
-        return make(memory(7), memory(7, first=100), augment, collage=batches.Collage(ORDER, 0.5), seed=seed)
+        return make(memory(7), memory(7, first=100), augment, collage=Collage(ORDER, 0.5), seed=seed)
 
     one, other = data(1), data(1)
     forward = [one[step] for step in range(6)]
@@ -123,10 +126,10 @@ def test_batch_leaves_torchs_generator_as_it_was():
 @pytest.mark.parametrize("workers", [0, 1, 2])
 def test_workers_give_the_batches_of_one_process(workers, device):
     """Wherever they are augmented."""
-    options = {"collage": batches.Collage(ORDER, 0.5), "rare_crops": batches.RareCrops(np.ones((7, 3)), [1], 0.5)}
+    options = {"collage": Collage(ORDER, 0.5), "rare_crops": RareCrops(np.ones((7, 3)), [1], 0.5)}
     zoomed = [augmentation(zoom=(0.5, 2), flip=0.5)] * 2
     data = make(memory(7), Memory(random_maps(0, 7, *SIZE, 3)[0], first=100), zoomed, steps=5, **options)
-    given = list(batches.ahead(data, 2, workers, pinned=False, device=device))
+    given = list(loader.ahead(data, 2, workers, pinned=False, device=device))
     assert len(given) == 3
     for step, (images, labels) in enumerate(given, start=2):
         assert torch.equal(images, data[step][0]) and torch.equal(labels, data[step][1])
@@ -139,7 +142,7 @@ class Broken(Memory):
         super().__init__(random_maps(0, 4, *SIZE, classes=3)[0], **options)
         self.fault = fault
 
-    def load(self, i: int) -> batches.Pair:
+    def load(self, i: int) -> sources.Pair:
         return super().load(i) if i < 3 else self.fault()
 
 
@@ -162,7 +165,7 @@ def _killed():
 def test_fault_of_a_worker_is_said_in_one_line(workers, fault, message):
     data = make(Broken(fault), steps=4)
     with pytest.raises(BadInput, match=message):
-        list(batches.ahead(data, 0, workers, pinned=False))
+        list(loader.ahead(data, 0, workers, pinned=False))
 
 
 def test_source_images_are_picked_by_the_given_sampler():
@@ -176,7 +179,7 @@ def test_source_images_are_picked_by_the_given_sampler():
 def test_collage_is_pasted_on_target_images_only_and_equals_a_loop_over_pixels():
     source, target = memory(5), memory(6, first=100, seed=1)
     plain = make(source, target, batch=4)
-    pasted = make(source, target, batch=4, collage=batches.Collage(ORDER, 0.7))
+    pasted = make(source, target, batch=4, collage=Collage(ORDER, 0.7))
     for step in range(8):
         (before, before_label), (after, after_label) = plain[step], pasted[step]
         assert torch.equal(before[0], after[0]) and torch.equal(before_label[0], after_label[0])  # source
@@ -195,7 +198,7 @@ def test_collage_is_pasted_on_target_images_only_and_equals_a_loop_over_pixels()
 def test_each_target_image_gets_a_source_image_and_all_of_them_get_their_turn():
     source = Memory(np.ones((9, *SIZE), np.uint8))
     target = Memory(np.zeros((5, *SIZE), np.uint8), first=100)
-    data = make(source, target, collage=batches.Collage(ORDER, 0.5), batch=4)
+    data = make(source, target, collage=Collage(ORDER, 0.5), batch=4)
     pasted = [n for step in range(9) for n in numbers(data[step][0][1:])]  # 27 places, 9 source images
     assert np.bincount(pasted).tolist() == [3] * 9
 
@@ -205,7 +208,7 @@ def test_least_confident_class_is_pasted_and_the_order_decides_which():
     halves[:, :, 12:] = 1
     target = Memory(np.full((1, *SIZE), 2, np.uint8), first=100)
     for order, expected in (([1, 2, 0], [2, 1]), ([0, 2, 1], [0, 2])):
-        collage = batches.Collage(np.array(order), 0.5)
+        collage = Collage(np.array(order), 0.5)
         _, labels = make(Memory(halves), target, target_share=1, batch=1, collage=collage)[0]
         assert [labels[0, 0, 0].item(), labels[0, 0, -1].item()] == expected
 
@@ -214,7 +217,7 @@ def test_void_of_the_source_is_never_pasted():
     label = np.full((1, *SIZE), VOID, np.uint8)
     label[0, :4] = 1
     target = Memory(np.zeros((1, *SIZE), np.uint8), first=100)
-    images, labels = make(Memory(label), target, target_share=1, batch=1, collage=batches.Collage(ORDER, 1))[0]
+    images, labels = make(Memory(label), target, target_share=1, batch=1, collage=Collage(ORDER, 1))[0]
     assert (labels[0, :4] == 1).all() and (labels[0, 4:] == 0).all()
     assert (images[0, :, :4] == 0).all() and (images[0, :, 4:] == 100).all()
 
@@ -234,7 +237,7 @@ def with_rare_pixels(*places: tuple[int, int, int]) -> Memory:
 
 def rare_batches(target: Memory, probability: float = 1, zoom=(1, 1), rare=(2,), **options) -> batches.Batches:
     pixels = np.stack([np.bincount(label.ravel(), minlength=3) for label in target.labels])
-    crops = batches.RareCrops(pixels, rare, probability)
+    crops = RareCrops(pixels, rare, probability)
     augment = [augmentation(), augmentation(LARGE, zoom=zoom)]
     return make(memory(3), target, augment, rare_crops=crops, **{"target_share": 1} | options)
 
@@ -317,7 +320,7 @@ def test_beyond_the_image_there_is_void_which_is_not_pasted():
     (image,), (label,) = make(source, augment=[small, small], batch=1)[0]
     assert (label == VOID).float().mean() == 0.75 and set(label.unique().tolist()) == {1, VOID}
     assert (image[:, label == VOID] == 0).all() and (image[:, label == 1] == 9).all()
-    collage = batches.Collage(ORDER, 1)
+    collage = Collage(ORDER, 1)
     options = {"target_share": 1, "batch": 1, "collage": collage}
     (image,), (label,) = make(source, target, [small, IDENTITY[1]], **options)[0]
     assert (label == 1).float().mean() == 0.25 and (label == 0).float().mean() == 0.75
@@ -346,10 +349,10 @@ def test_flip_mirrors_image_and_label():
 
 def test_augmentation_leaves_the_loaded_image_as_it_was():
     """Cached images are handed out again and again."""
-    images = batches.Cached(memory(2), 100)
+    images = sources.Cached(memory(2), 100)
     before = [array.copy() for array in images.load(0)]
     augment = [augmentation(zoom=(0.5, 2), flip=1, jitter=1)] * 2
-    data = make(images, images, augment, collage=batches.Collage(ORDER, 1))
+    data = make(images, images, augment, collage=Collage(ORDER, 1))
     for step in range(5):
         _ = data[step]
     for array, expected in zip(images.load(0), before, strict=True):
@@ -361,7 +364,7 @@ def test_augmentation_leaves_the_loaded_image_as_it_was():
 
 def test_cache_returns_the_same_arrays_and_decodes_once():
     images = memory(4)
-    cached = batches.Cached(images, 100)
+    cached = sources.Cached(images, 100)
     for i in (0, 3, 0, 3, 0):
         image, label = cached.load(i)
         assert (image == i).all() and np.array_equal(label, images.labels[i])
@@ -371,7 +374,7 @@ def test_cache_returns_the_same_arrays_and_decodes_once():
 def test_cache_keeps_no_more_than_its_limit():
     """An image and its label take 4 bytes a pixel: 600 × 600 pixels are 1.44 MB."""
     images = Memory(np.zeros((5, 600, 600), np.uint8))
-    cached = batches.Cached(images, 3)
+    cached = sources.Cached(images, 3)
     for _ in range(2):
         for i in range(5):
             assert (cached.load(i)[0] == i).all()
@@ -382,7 +385,7 @@ def test_cache_keeps_no_more_than_its_limit():
 
 def test_cache_without_memory_keeps_nothing():
     images = memory(2)
-    cached = batches.Cached(images, 0)
+    cached = sources.Cached(images, 0)
     assert [int(cached.load(0)[0][0, 0, 0]) for _ in range(3)] == [0, 0, 0]
     assert images.loaded == [0, 0, 0]
 
@@ -402,7 +405,7 @@ def pseudolabelled(tmp_path):
 
 def test_images_without_pseudolabels_are_left_out(pseudolabelled):
     path, index, label = pseudolabelled
-    images = batches.PseudolabelledImages(path, index)
+    images = sources.PseudolabelledImages(path, index)
     assert len(images) == 3
     for i, (image, expected) in enumerate(((4, label[0]), (0, label[2]), (1, label[3]))):
         found, found_label = images.load(i)
@@ -414,19 +417,19 @@ def test_no_pseudolabel_at_all_is_an_error_that_says_what_to_do(tmp_path):
     empty = np.full((1, *SIZE), VOID, np.uint8)
     path = write_pseudolabels(tmp_path / "labels.h5", ["a"], empty, np.zeros_like(empty, np.uint16))
     with pytest.raises(BadInput, match=r"labels\.h5: no image has a pseudo-label; lower confidence_min"):
-        batches.PseudolabelledImages(path, index)
+        sources.PseudolabelledImages(path, index)
 
 
 def test_pseudolabels_of_another_target_set_are_refused(pseudolabelled, tmp_path):
     other = write_index(tmp_path / "other.csv", {"e": pixels(0), "b": pixels(1)})
     with pytest.raises(BadInput, match=r"other\.csv: image a is not in it"):
-        batches.PseudolabelledImages(pseudolabelled[0], other)
+        sources.PseudolabelledImages(pseudolabelled[0], other)
 
 
 def test_labelled_images_are_read_at_the_working_size_and_mapped_to_classes(tmp_path):
     raw = np.array([[7, 9], [9, 0]], np.uint8).repeat(32, axis=0).repeat(48, axis=1)
     index = write_index(tmp_path / "source.csv", {"a": pixels(0, (64, 96))}, {"a": raw})
-    image, label = batches.LabelledImages(index, Labels(classes=CLASSES, values={7: 1, 9: 0, 0: VOID}), SIZE).load(0)
+    image, label = sources.LabelledImages(index, Labels(classes=CLASSES, values={7: 1, 9: 0, 0: VOID}), SIZE).load(0)
     assert image.shape == (*SIZE, 3) and label.shape == SIZE
     assert [label[0, 0], label[0, -1], label[-1, 0], label[-1, -1]] == [1, 0, 0, VOID]
 
@@ -438,10 +441,10 @@ def test_labelled_images_take_the_colours_of_their_own_row(tmp_path):
     rows = []
     for i in "ba":  # another order than the index
         moments = np.concatenate([color.lab_statistics(images[i]), target])
-        names = list(store.TABLES["color"])
+        names = list(contract.TABLES["color"])
         rows.append({"image_id": i, "target_id": "t"} | dict(zip(names[2:], moments, strict=True)))
-    store.write_table(tmp_path / "color.csv", "color", rows, {})
-    aligned = batches.LabelledImages(index, Labels(classes=CLASSES, values={0: 0}), SIZE, tmp_path / "color.csv")
+    tables.write_table(tmp_path / "color.csv", "color", rows, {})
+    aligned = sources.LabelledImages(index, Labels(classes=CLASSES, values={0: 0}), SIZE, tmp_path / "color.csv")
     for n, i in enumerate("ab"):
         np.testing.assert_allclose(color.lab_statistics(aligned.load(n)[0]), target, atol=0.7, err_msg=i)
 
@@ -449,7 +452,7 @@ def test_labelled_images_take_the_colours_of_their_own_row(tmp_path):
 def test_source_images_without_labels_are_refused(tmp_path):
     index = write_index(tmp_path / "source.csv", {"a": pixels(0)})
     with pytest.raises(BadInput, match=r"source\.csv: it lists images without labels"):
-        batches.LabelledImages(index, Labels(classes=CLASSES, values={0: 0}), SIZE)
+        sources.LabelledImages(index, Labels(classes=CLASSES, values={0: 0}), SIZE)
 
 
 class Meeting(Memory):
@@ -457,7 +460,7 @@ class Meeting(Memory):
 
     barrier = Barrier(2, timeout=20)
 
-    def load(self, i: int) -> batches.Pair:
+    def load(self, i: int) -> sources.Pair:
         self.barrier.wait()
         return super().load(i)
 

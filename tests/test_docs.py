@@ -139,7 +139,7 @@ def test_own_data_of_the_tutorial_is_read_and_planned(tmp_path, monkeypatch, cap
     assert cli.main(["check", "my/first.yaml"]) == 0
     said = capsys.readouterr().out
     assert "target drive: 3 images, no labels" in said and "validation labelled: 3 images, 3 labels" in said
-    from cotrain.settings.config import joined, read_plain
+    from cotrain.settings.yaml_files import joined, read_plain
 
     texts = {path: read_plain(path) for path in (Path("config.yaml"), Path("my/first.yaml"))}
     plan = Plan(joined(texts), Path("workflow"))

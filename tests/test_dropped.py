@@ -17,8 +17,8 @@ from reruns_table import nested
 from workflow_runs import SNAKEFILE, TINY, merged, snakemake
 
 from cotrain.cli import main
-from cotrain.files import store
-from cotrain.files.provenance import dropped, kept, made_files, sidecar
+from cotrain.files import hashes
+from cotrain.files.sidecars import dropped, kept, made_files, sidecar
 
 OFF = {"inference": {"keep_predictions": False}}
 CYCLES = ("01", "02")
@@ -82,7 +82,7 @@ def test_other_results_have_the_bytes_of_a_run_that_keeps_them(run, lean):
     expected = results_of(run)
     assert len(expected) > 100 and results_of(lean) == expected
     for round in ROUNDS:  # and the predictions had
-        assert kept(lean / "results/tiny" / round / "predictions.h5")["sha256"] == store.sha256(
+        assert kept(lean / "results/tiny" / round / "predictions.h5")["sha256"] == hashes.sha256(
             run / "results/tiny" / round / "predictions.h5"
         )
 

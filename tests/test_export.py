@@ -10,8 +10,8 @@ import torch
 from conftest import CLASSES, MADE_BY
 
 from cotrain.cli import main
-from cotrain.networks import models
-from cotrain.settings.stages import Model
+from cotrain.networks import build, checkpoint, segmenter
+from cotrain.settings.model import Model
 
 NETWORKS = [
     {"architecture": "FPN", "encoder": "tu-mobilenetv3_small_050"},
@@ -22,10 +22,10 @@ SIZES = [(1, 1, 70), (4, 64, 96), (1, 45, 211)]  # none is one that `export` tri
 
 
 @pytest.fixture(params=NETWORKS, ids=lambda network: network["architecture"])
-def trained(request, tmp_path) -> models.Segmenter:
+def trained(request, tmp_path) -> segmenter.Segmenter:
     torch.manual_seed(0)
-    model = models.build(Model(**request.param, weights=None), CLASSES).eval()
-    models.save(tmp_path / "model.pt", model, MADE_BY)
+    model = build.build(Model(**request.param, weights=None), CLASSES).eval()
+    checkpoint.save(tmp_path / "model.pt", model, MADE_BY)
     return model
 
 
@@ -39,7 +39,7 @@ def export(folder, ending: str):
     return out
 
 
-def check(trained: models.Segmenter, exported) -> None:
+def check(trained: segmenter.Segmenter, exported) -> None:
     for count, height, width in SIZES:
         batch = images(count, 3, height, width)
         with torch.no_grad():
@@ -72,14 +72,14 @@ def test_torchscript_gives_the_logits_of_the_model(trained, tmp_path):
 
 def test_export_that_differs_is_refused(tmp_path, monkeypatch, capsys):
     """A network whose sizes tracing would fix."""
-    model = models.build(Model(architecture="FPN", encoder="tu-mobilenetv3_small_050", weights=None), CLASSES)
-    models.save(tmp_path / "model.pt", model, MADE_BY)
-    forward = models.Segmenter.forward
+    model = build.build(Model(architecture="FPN", encoder="tu-mobilenetv3_small_050", weights=None), CLASSES)
+    checkpoint.save(tmp_path / "model.pt", model, MADE_BY)
+    forward = segmenter.Segmenter.forward
 
     def sized(self, x):
         return forward(self, x) + (1.0 if int(x.shape[-1]) % 2 else 0.0)  # a constant in the trace
 
-    monkeypatch.setattr(models.Segmenter, "forward", sized)
+    monkeypatch.setattr(segmenter.Segmenter, "forward", sized)
     out = tmp_path / "exported.ts"
     assert main(["export", "--model", str(tmp_path / "model.pt"), "--out", str(out)]) == 2
     assert "off at other sizes" in capsys.readouterr().err and not out.exists()

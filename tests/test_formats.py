@@ -34,12 +34,16 @@ from trees import (
 
 from cotrain.base.errors import BadInput
 from cotrain.cli import main
-from cotrain.data import datasets
-from cotrain.files import store
+from cotrain.data import indexing
+from cotrain.data.descriptions import label_values, load_dataset, load_labelset
+from cotrain.data.images import LABELS, size
+from cotrain.data.labels import read_label, read_values
 from cotrain.files.provenance import listing
-from cotrain.networks import models, torchvision_cpu  # noqa: F401  (vision: before torchvision)
-from cotrain.settings.config import label_values, load_dataset, load_labelset
-from cotrain.settings.stages import Coding, Index, parse
+from cotrain.files.scores import write_json
+from cotrain.files.tables import read_table
+from cotrain.networks import checkpoint, torchvision_cpu  # noqa: F401  (vision: before torchvision)
+from cotrain.settings.datasets import Coding, Index
+from cotrain.settings.strict import parse
 
 SAMPLES = SHARED_DATA / "format_samples"
 needs_samples = pytest.mark.skipif(not SAMPLES.is_dir(), reason=f"{SAMPLES} is not on this machine")
@@ -126,14 +130,14 @@ def test_label_ids_and_train_ids_of_a_real_pair_are_the_same_classes(tmp_path):
         plan = plan_for(tmp_path, name, "val", "cityscapes19")
         (row,) = rows_of(plan)
         coding = Coding(values=label_values(load_dataset(WORKFLOW, name), known))
-        found.append(datasets.read_label(row["label"], coding))
+        found.append(read_label(row["label"], coding))
     assert (found[0] == found[1]).mean() > 0.997  # the two files of this sample were made small each on its own
     assert (found[0] != VOID).mean() > 0.8
 
 
 def rows_of(plan) -> list[dict]:
     """Index of the source."""
-    return datasets.index(Path(plan.data_root("source")), parse(Index, settings(plan, "index", "source"), "index"))
+    return indexing.index(Path(plan.data_root("source")), parse(Index, settings(plan, "index", "source"), "index"))
 
 
 @needs_samples
@@ -141,7 +145,7 @@ def rows_of(plan) -> list[dict]:
 def test_real_labels_of_mapillary_are_read_by_their_indices(version):
     """What an index means is checked by the colour that the published palette gives it."""
     (path,) = (SAMPLES / "mapillary_mmseg_100x100" / version).glob("*.png")
-    raw, colors = datasets.read_values(path, "ids"), np.array(Image.open(path).convert("RGB"))
+    raw, colors = read_values(path, "ids"), np.array(Image.open(path).convert("RGB"))
     names = load_dataset(WORKFLOW, f"mapillary_{version}").values
     published = {"nature--sky": (70, 130, 180), "construction--flat--road": (128, 64, 128)}
     published |= {"nature--vegetation": (107, 142, 35), "construction--structure--building": (70, 70, 70)}
@@ -153,10 +157,10 @@ def test_real_labels_of_mapillary_are_read_by_their_indices(version):
 
 @needs_samples
 def test_real_masks_of_bdd100k_are_read():
-    values = datasets.read_values(SAMPLES / "bdd100k_real_masks" / "test-mask.png", "ids")
+    values = read_values(SAMPLES / "bdd100k_real_masks" / "test-mask.png", "ids")
     assert set(np.unique(values).tolist()) <= set(classes_of("bdd100k"))
     path = SAMPLES / "bdd100k_real_masks" / "panseg_gt_a_RGBA.png"
-    assert np.array_equal(datasets.read_values(path, "red"), np.array(Image.open(path))[..., 0])
+    assert np.array_equal(read_values(path, "red"), np.array(Image.open(path))[..., 0])
 
 
 # ---- encodings --------------------------------------------------------------------------------------------------
@@ -166,9 +170,9 @@ def test_real_masks_of_bdd100k_are_read():
 def test_ids_in_the_first_of_several_channels_are_read_exactly(write, tmp_path):
     raw = np.random.default_rng(3).integers(0, 23, (9, 14))
     write(tmp_path / "l.png", raw)
-    assert np.array_equal(datasets.read_values(tmp_path / "l.png", "red"), raw)
-    assert datasets.size(tmp_path / "l.png", *datasets.LABELS["red"]) == (14, 9)
-    enlarged = datasets.read_values(tmp_path / "l.png", "red", (27, 42))
+    assert np.array_equal(read_values(tmp_path / "l.png", "red"), raw)
+    assert size(tmp_path / "l.png", *LABELS["red"]) == (14, 9)
+    enlarged = read_values(tmp_path / "l.png", "red", (27, 42))
     assert np.array_equal(enlarged, raw.repeat(3, axis=0).repeat(3, axis=1))
 
 
@@ -181,30 +185,30 @@ def test_pillow_would_lose_the_classes_of_synthia(tmp_path):
 def test_colours_are_read_and_an_unknown_one_is_named(tmp_path):
     color(tmp_path / "l.png", np.array([[0x804080, 0x400080], [0, 0x804080]]))
     coding = Coding(encoding="colors", values={0x804080: 1, 0x400080: 0, 0: VOID})
-    assert datasets.read_label(tmp_path / "l.png", coding).tolist() == [[1, 0], [VOID, 1]]
+    assert read_label(tmp_path / "l.png", coding).tolist() == [[1, 0], [VOID, 1]]
     with pytest.raises(BadInput, match=r"l\.png: label value \[64, 0, 128\] is unknown; add it"):
-        datasets.read_label(tmp_path / "l.png", Coding(encoding="colors", values={0x804080: 1, 0: VOID}))
+        read_label(tmp_path / "l.png", Coding(encoding="colors", values={0x804080: 1, 0: VOID}))
 
 
 @pytest.mark.parametrize(("encoding", "write"), [("red", palette), ("red", grey), ("colors", grey), ("ids", red)])
 def test_label_of_another_encoding_is_refused_by_its_head(encoding, write, tmp_path):
     write(tmp_path / "l.png", np.zeros((4, 6), int))
     with pytest.raises(BadInput, match=r"l\.png: pixels of mode \S+, expected"):
-        datasets.size(tmp_path / "l.png", *datasets.LABELS[encoding])
+        size(tmp_path / "l.png", *LABELS[encoding])
 
 
 def test_damaged_label_of_several_channels_is_named(tmp_path):
     red(tmp_path / "l.png", np.random.default_rng(0).integers(0, 20, (40, 60)))
     (tmp_path / "l.png").write_bytes((tmp_path / "l.png").read_bytes()[:-300])
     with pytest.raises(BadInput, match=r"l\.png: damaged image"):
-        datasets.read_values(tmp_path / "l.png", "red")
+        read_values(tmp_path / "l.png", "red")
 
 
 # ---- which images count -----------------------------------------------------------------------------------------
 
 
 def index_of(root: Path, **layout) -> list[str]:
-    return [row["image_id"] for row in datasets.index(root, Index(images="{id}.png", **layout))]
+    return [row["image_id"] for row in indexing.index(root, Index(images="{id}.png", **layout))]
 
 
 def test_index_reads_heads_only(tmp_path):
@@ -216,7 +220,7 @@ def test_index_reads_heads_only(tmp_path):
             palette(path, np.random.default_rng(0).integers(0, 256, (64, 96)))
         end = path.read_bytes().index(b"IDAT")
         path.write_bytes(path.read_bytes()[: end + 8])
-    (row,) = datasets.index(tmp_path, Index(images="images/{id}.png", labels="labels/{id}.png"))
+    (row,) = indexing.index(tmp_path, Index(images="images/{id}.png", labels="labels/{id}.png"))
     assert (row["height"], row["width"]) == (64, 96)
 
 
@@ -272,7 +276,7 @@ def test_pairs_of_unequal_size_are_left_out_and_named_where_the_description_says
     told = settings(plan_for(tmp_path, "gtav", "", "cityscapes19"), "index", "source")
     result = cotrain("index", told, root=tmp_path / "gtav", out=tmp_path / "i.csv")
     assert result.code == 0 and "index: 1 (00002) left out" in result.err
-    assert store.read_table(tmp_path / "i.csv", "index")["image_id"].tolist() == ["00001", "24966"]
+    assert read_table(tmp_path / "i.csv", "index")["image_id"].tolist() == ["00001", "24966"]
     assert cotrain("index", told | {"mismatched": "refuse"}, root=tmp_path / "gtav", out=tmp_path / "j.csv").code == 2
     result = check("gtav", "--root", tmp_path, "--sheet", tmp_path / "s.png")
     assert result.code == 0 and "left out, as the label has another size: 1 (00002)" in result.out
@@ -293,7 +297,7 @@ def test_two_sources_go_through_as_one(cotrain, joined, tmp_path):
     counts = np.array(scores["confusion"]).sum(axis=1).tolist()
     assert dict(zip(scores["classes"], counts, strict=True)) == {c: expected[c] for c in plan.classes}
     ids = [f"gtav/{i}" for i in ("00001", "00002", "24966")] + [f"synscapes/{i}" for i in ("1", "2", "25000")]
-    assert sorted(store.read_table(tmp_path / "source.csv", "index")["image_id"]) == sorted(ids)
+    assert sorted(read_table(tmp_path / "source.csv", "index")["image_id"]) == sorted(ids)
 
 
 def test_sources_of_different_encodings_are_counted_by_class(cotrain, tmp_path):
@@ -322,7 +326,7 @@ def test_each_source_draws_target_images_of_its_own(cotrain, joined, tmp_path):
         assert cotrain("index", told, root=tmp_path, out=tmp_path / "s.csv").code == 0
         paths = {"source": tmp_path / "s.csv", "target": tmp_path / "t.csv", "out": tmp_path / "c.csv"}
         assert cotrain("color", settings(plan, "color") | {"join": names}, **paths).code == 0
-        table = store.read_table(tmp_path / "c.csv", "color").set_index("image_id")
+        table = read_table(tmp_path / "c.csv", "color").set_index("image_id")
         assert len(table) == 3 * len(names)
         tables.append(table.loc[table.index.str.startswith("synscapes/")])
     assert tables[0].equals(tables[1]) and tables[0].equals(tables[2])
@@ -342,7 +346,7 @@ def test_conditions_of_acdc_are_joined_by_their_splits(tmp_path):
 def summarized(cotrain, plan, folder: Path, iou: list[float]) -> tuple[pd.Series, str]:
     """A row of summary.csv and the text of summary.txt, for a model with this IoU of each class."""
     scores = {"classes": list(plan.classes), "images": 1, "miou": sum(iou) / len(iou), "iou": iou, "confusion": []}
-    store.write_json(folder / "m.json", "metrics", scores, {})
+    write_json(folder / "m.json", "metrics", scores, {})
     told = settings(plan, "summarize", "evaluated") | {"rows": [["source", "source"]]}
     paths = {"metrics": folder / "m.json", "out": folder / "s.csv", "text": folder / "s.txt"}
     assert cotrain("summarize", told, **paths).code == 0
@@ -394,16 +398,16 @@ def test_any_number_of_classes(count, cotrain, tmp_path):
     assert dict(zip(scores["classes"], counts, strict=True)) == {c: expected[c] for c in names}
     paths = {"predictions": tmp_path / "predictions.h5", "out": tmp_path / "l.h5", "table": tmp_path / "t.csv"}
     assert cotrain("threshold", settings(plan, "threshold", "final"), **paths).code == 0
-    assert len(store.read_table(tmp_path / "t.csv", "thresholds")) == count
+    assert len(read_table(tmp_path / "t.csv", "thresholds")) == count
 
 
 def test_target_of_mixed_sizes_is_scored_at_each_labels_own_size(cotrain, tmp_path):
     shipped = SHIPPED["mapillary_v1.2"]
     build(tmp_path, shipped)
     scores = through(cotrain, plan_for(tmp_path, "mapillary_v1.2", "training", "cityscapes19"), tmp_path)
-    rows = store.read_table(tmp_path / "validation.csv", "index")
+    rows = read_table(tmp_path / "validation.csv", "index")
     assert {(row.height, row.width) for row in rows.itertuples()} == set(ODD)
-    model, confusion = models.load(tmp_path / "model.pt").eval(), np.zeros((19, 19), int)
+    model, confusion = checkpoint.load(tmp_path / "model.pt").eval(), np.zeros((19, 19), int)
     values = {value: CITYSCAPES.index(name) for value, name in shipped.means.items() if name}
     for row in rows.itertuples():
         image = Image.open(row.image).convert("RGB").resize(SIZE[::-1], Image.Resampling.BILINEAR)
@@ -572,6 +576,6 @@ def test_own_dataset_of_the_documentation_works(cotrain, check, tmp_path, monkey
     config = yaml.safe_load(Path("my/config.yaml").read_text())["data"]
     plan = plan_for(tmp_path / "data", "my/both.yaml", "", config["labelset"])
     scores = through(cotrain, plan, tmp_path)
-    ids = store.read_table(tmp_path / "source.csv", "index")["image_id"].tolist()
+    ids = read_table(tmp_path / "source.csv", "index")["image_id"].tolist()
     assert sorted(ids) == ["simulated/0", "streets/0", "streets/1", "streets/2"]
     assert scores["classes"] == ("drivable", "walkable", "vehicle") and sum(map(sum, scores["confusion"])) > 0

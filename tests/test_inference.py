@@ -10,11 +10,11 @@ import torch
 from conftest import CLASSES, MADE_BY, PROJECT, VOID, save, write_index
 from PIL import Image
 
-from cotrain.files import store
-from cotrain.files.provenance import sidecar
+from cotrain.files import hdf5, origins
+from cotrain.files.sidecars import sidecar
 from cotrain.method import prior
-from cotrain.networks import inference
-from cotrain.settings.stages import Infer, Patches
+from cotrain.networks import build, checkpoint, inference
+from cotrain.settings.inference import Infer, Patches
 
 SIZE = (12, 20)
 WEIGHTS = np.array([[0.9, -0.4, 0.1], [-0.3, 0.5, 0.2], [0.2, 0.3, -0.7]])  # class × channel
@@ -308,13 +308,12 @@ WORKING = (32, 48)
 @pytest.fixture(scope="module")
 def model(tmp_path_factory):
     """An untrained model."""
-    from cotrain.networks import models
-    from cotrain.settings.stages import Model
+    from cotrain.settings.model import Model
 
     torch.manual_seed(0)
     path = tmp_path_factory.mktemp("model") / "model.pt"
     settings = Model(architecture="FPN", encoder="resnet18", weights=None)
-    models.save(path, models.build(settings, CLASSES), MADE_BY)
+    checkpoint.save(path, build.build(settings, CLASSES), MADE_BY)
     return path
 
 
@@ -334,10 +333,10 @@ def statistics(cotrain, tmp_path):
     counts = np.zeros((3, *WORKING), np.int32)
     for label in labels.values():
         prior.count(counts, label[::2, ::2])
-    with store.open_hdf5(paths["out"], "statistics") as file:
+    with hdf5.open_hdf5(paths["out"], "statistics") as file:
         assert np.array_equal(file["prior"][:], prior.spatial_prior(counts, 0.1))
     assert Image.open(paths["picture"]).size[0] > 300
-    assert store.read_provenance(paths["picture"])["stage"] == "statistics"
+    assert origins.read_provenance(paths["picture"])["stage"] == "statistics"
     return paths["out"]
 
 
@@ -353,9 +352,8 @@ def inferred(cotrain, path, settings: dict, **paths) -> dict[str, np.ndarray]:
 
 
 def test_infer_stores_what_its_strategy_says(cotrain, model, images, statistics, tmp_path):
-    from cotrain.networks import models
 
-    with store.open_hdf5(statistics) as file:
+    with hdf5.open_hdf5(statistics) as file:
         q = file["prior"][:]
     mask = np.zeros(WORKING, np.uint8)
     mask[-4:] = 255
@@ -365,7 +363,7 @@ def test_infer_stores_what_its_strategy_says(cotrain, model, images, statistics,
     found = inferred(cotrain, tmp_path / "p.h5", settings, model=model, images=images, statistics=statistics)
 
     infer = Infer(classes=CLASSES, size=WORKING, **settings)
-    maps = inference.strategy(inference.ensemble([models.load(model)]), infer, q)(photographs(5, WORKING))
+    maps = inference.strategy(inference.ensemble([checkpoint.load(model)]), infer, q)(photographs(5, WORKING))
     histogram = np.zeros((3, 65536), int)
     for i, p in enumerate(maps):
         labels, confidences = inference.most_probable(p, 2)
@@ -397,7 +395,6 @@ def test_infer_refuses_statistics_without_a_prior_or_with_another(
 
 
 def test_evaluate_averages_over_its_views(cotrain, model, tmp_path):
-    from cotrain.networks import models
 
     rng = np.random.default_rng(4)
     pictures = dict(photographs(3, WORKING))
@@ -407,7 +404,7 @@ def test_evaluate_averages_over_its_views(cotrain, model, tmp_path):
     settings = {"labels": labels, "size": WORKING, "scales": [0.5, 1], "flip": True, "batch": 2}
     paths = {"out": tmp_path / "metrics.json", "pictures": tmp_path / "pictures.h5"}
     assert cotrain("evaluate", settings, model=model, images=index, **paths).code == 0
-    seen = inference.views(inference.ensemble([models.load(model)]), (0.5, 1), True)
+    seen = inference.views(inference.ensemble([checkpoint.load(model)]), (0.5, 1), True)
     with h5py.File(paths["pictures"]) as file:
         for i, image in pictures.items():
             p = seen(torch.from_numpy(first(image).copy())[None])[0]

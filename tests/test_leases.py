@@ -176,12 +176,12 @@ def test_a_folder_of_somebody_else_is_refused(monkeypatch, tmp_path):
 
 
 def test_a_stage_waits_for_a_gpu(monkeypatch, tmp_path):
-    from cotrain.networks import models
-    from cotrain.settings.stages import Model
+    from cotrain.networks import build, checkpoint
+    from cotrain.settings.model import Model
 
     monkeypatch.setenv(leases.COUNT, "1")
     settings = Model(architecture="FPN", encoder="resnet18", weights=None)
-    models.save(tmp_path / "model.pt", models.build(settings, CLASSES), MADE_BY)
+    checkpoint.save(tmp_path / "model.pt", build.build(settings, CLASSES), MADE_BY)
     photograph = save(tmp_path / "photo.png", np.zeros((64, 64, 3), np.uint8))
     command = [
         sys.executable,

@@ -7,9 +7,9 @@ import pytest
 from conftest import save
 
 from cotrain.cli import main
-from cotrain.files import store
+from cotrain.files import hashes
 from cotrain.files.code import manifest
-from cotrain.files.provenance import kept, sidecar
+from cotrain.files.sidecars import kept, sidecar
 from cotrain.reruns import lineage
 
 
@@ -40,7 +40,7 @@ def call(capsys):
 
 
 def digest(path) -> str:
-    return store.sha256(path)[:16]
+    return hashes.sha256(path)[:16]
 
 
 # ---- explain ----------------------------------------------------------------------------------------------------
@@ -129,7 +129,7 @@ def test_diff_of_a_file_with_itself_is_nothing(made, call):
 def test_diff_names_stage_and_code(made, call, monkeypatch):
     lines = call("explain", "--diff", "run/index.csv", "run/a.csv")[1]
     assert "  stage: index → draw" in lines and '  setting images: "{id}.png" → none' in lines
-    assert "  code: stages.draw.run" in lines and "  code: store.write_table" not in lines
+    assert "  code: stages.draw.run" in lines and "  code: files.tables.write_table" not in lines
 
 
 # ---- verify -----------------------------------------------------------------------------------------------------

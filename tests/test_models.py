@@ -10,10 +10,11 @@ import yaml
 from conftest import CLASSES, MADE_BY, PROJECT, write_index
 
 from cotrain.base.errors import BadInput
-from cotrain.networks import models
+from cotrain.networks import build, checkpoint, segmenter
 from cotrain.settings import architectures
-from cotrain.settings.stages import Model, Optimizer
-from cotrain.training import loop
+from cotrain.settings.model import Model
+from cotrain.settings.training import Optimizer
+from cotrain.training import loop, optimizers
 
 PAIRS = yaml.safe_load((PROJECT / "benchmarks" / "models.yaml").read_text(encoding="utf-8"))
 OWN = "streetnets:small"
@@ -70,16 +71,16 @@ def images(*size: int, count: int = 2) -> torch.Tensor:
     return torch.from_numpy(rng.integers(0, 256, (count, 3, *size), dtype=np.uint8))
 
 
-def logits(model: models.Segmenter, *size: int) -> torch.Tensor:
+def logits(model: segmenter.Segmenter, *size: int) -> torch.Tensor:
     with torch.inference_mode():
         return model.eval()(images(*size))
 
 
-def step(model: models.Segmenter, least_batch: int = 1) -> float:
+def step(model: segmenter.Segmenter, least_batch: int = 1) -> float:
     """The loss of one training step on the smallest mini-batch that the architecture allows."""
     losses = []
-    optimizer = loop.make_optimizer(model, Optimizer(), 0.01)
-    scheduler = loop.SCHEDULES["constant"](optimizer, 1)
+    optimizer = optimizers.make_optimizer(model, Optimizer(), 0.01)
+    scheduler = optimizers.SCHEDULES["constant"](optimizer, 1)
     batch = images(45, 61, count=least_batch), torch.ones(least_batch, 45, 61, dtype=torch.uint8)
     loop.train(model, [batch], optimizer, scheduler, lambda step, loss, *_: losses.append(loss), lambda done: None)
     return losses[0]
@@ -92,7 +93,7 @@ def step(model: models.Segmenter, least_batch: int = 1) -> float:
 def test_architecture_is_a_black_box(pair, tmp_path, streetnets):
     torch.manual_seed(0)
     settings = Model(**pair | {"weights": None})
-    model = models.build(settings, CLASSES)
+    model = build.build(settings, CLASSES)
 
     # any size in, logits of the same size out
     for size in ((33, 49), (64, 96), (1, 70)):
@@ -108,9 +109,9 @@ def test_architecture_is_a_black_box(pair, tmp_path, streetnets):
 
     # saved twice: the same bytes; loaded: the same logits, and saved again the same bytes
     one, two = tmp_path / "1" / "model.pt", tmp_path / "2" / "model.pt"
-    models.save(one, model, MADE_BY)
-    loaded = models.load(one, CLASSES, trust=[OWN])
-    models.save(two, loaded, MADE_BY)
+    checkpoint.save(one, model, MADE_BY)
+    loaded = checkpoint.load(one, CLASSES, trust=[OWN])
+    checkpoint.save(two, loaded, MADE_BY)
     assert one.read_bytes() == two.read_bytes()
     assert torch.equal(logits(loaded, 33, 49), logits(model, 33, 49))
 
@@ -122,7 +123,7 @@ def test_architecture_is_a_black_box(pair, tmp_path, streetnets):
 
     # and is refused for other classes
     with pytest.raises(BadInput, match="trained for 3 classes, the data has 2"):
-        models.load(one, CLASSES[:2], trust=[OWN])
+        checkpoint.load(one, CLASSES[:2], trust=[OWN])
 
 
 def test_tables_of_architectures_are_those_of_the_libraries():
@@ -138,7 +139,7 @@ def test_tables_of_architectures_are_those_of_the_libraries():
 
 @pytest.mark.parametrize("name", [name for name, needs in architectures.ARCHITECTURES.items() if needs.batch == 2])
 def test_mini_batch_of_one_is_refused_in_words_where_the_table_says_so(name):
-    model = models.build(Model(architecture=name, encoder="resnet18", weights=None), CLASSES)
+    model = build.build(Model(architecture=name, encoder="resnet18", weights=None), CLASSES)
     with pytest.raises(BadInput, match=rf"batch, augmentation\.crop: 1 images of 45×61 are too little to train {name}"):
         step(model)
 
@@ -147,7 +148,7 @@ def test_mini_batch_of_one_is_refused_in_words_where_the_table_says_so(name):
 
 
 def test_padding_repeats_the_border_and_is_cut_off_again(streetnets):
-    model = models.build(own(), CLASSES)
+    model = build.build(own(), CLASSES)
     odd = images(5, 7)
     padded = torch.nn.functional.pad(odd.float(), (0, 1, 0, 1), mode="replicate").to(torch.uint8)
     with torch.inference_mode():
@@ -173,19 +174,19 @@ def test_padding_repeats_the_border_and_is_cut_off_again(streetnets):
 )
 def test_network_that_does_not_fit_is_refused_when_it_is_built(streetnets, changes, message):
     with pytest.raises(BadInput, match=message):
-        models.build(own(**changes), CLASSES)
+        build.build(own(**changes), CLASSES)
 
 
 # ---- code of one's own ------------------------------------------------------------------------------------------
 
 
 def test_model_file_cannot_choose_what_code_is_run(streetnets, tmp_path):
-    models.save(tmp_path / "model.pt", models.build(own(), CLASSES), MADE_BY)
+    checkpoint.save(tmp_path / "model.pt", build.build(own(), CLASSES), MADE_BY)
     sys.modules.pop("streetnets")
     streetnets.write_text("from pathlib import Path\nPath('run').touch()")
     for trust in ((), ["streetnets:other"]):
         with pytest.raises(BadInput, match=r'built by streetnets:small.*"trust": \["streetnets:small"\]'):
-            models.load(tmp_path / "model.pt", trust=trust)
+            checkpoint.load(tmp_path / "model.pt", trust=trust)
     assert not (tmp_path / "run").exists()
 
 
@@ -233,12 +234,12 @@ def test_weights_of_a_file_become_those_of_the_encoder(pair, ending, tmp_path, s
     from safetensors.torch import save_file
 
     torch.manual_seed(1)
-    model = models.build(Model(**pair | {"weights": None}), CLASSES)
+    model = build.build(Model(**pair | {"weights": None}), CLASSES)
     saved = {name: tensor.contiguous() for name, tensor in model.encoder.state_dict().items()}
     write = torch.save if ending == "pth" else save_file
     write(saved | {"classifier": torch.zeros(3)}, tmp_path / f"w.{ending}")
     torch.manual_seed(2)
-    model = models.build(Model(**pair | {"weights": str(tmp_path / f"w.{ending}")}), CLASSES)
+    model = build.build(Model(**pair | {"weights": str(tmp_path / f"w.{ending}")}), CLASSES)
     assert all(torch.equal(tensor, saved[name]) for name, tensor in model.encoder.state_dict().items())
 
 
@@ -249,7 +250,7 @@ def test_weights_as_timm_names_them_will_do(tmp_path):
     saved = timm.create_model("convnext_atto").state_dict()
     torch.save(saved, tmp_path / "w.pth")
     settings = Model(architecture="UPerNet", encoder="tu-convnext_atto", weights=str(tmp_path / "w.pth"))
-    found = models.build(settings, CLASSES).encoder.state_dict()
+    found = build.build(settings, CLASSES).encoder.state_dict()
     assert torch.equal(found["model.stages_1.blocks.0.mlp.fc1.weight"], saved["stages.1.blocks.0.mlp.fc1.weight"])
 
 
@@ -258,7 +259,7 @@ def test_weights_that_lack_a_tensor_or_hold_code_are_refused(tmp_path):
         def __reduce__(self):
             return (tmp_path / "run").touch, ()
 
-    saved = models.build(Model(architecture="FPN", encoder="resnet18", weights=None), CLASSES).encoder.state_dict()
+    saved = build.build(Model(architecture="FPN", encoder="resnet18", weights=None), CLASSES).encoder.state_dict()
     lacking = {name: tensor for name, tensor in saved.items() if name != "layer1.0.conv1.weight"}
     torch.save(lacking, tmp_path / "lacking.pth")
     (tmp_path / "code.pth").write_bytes(pickle.dumps(Payload()))
@@ -271,7 +272,7 @@ def test_weights_that_lack_a_tensor_or_hold_code_are_refused(tmp_path):
     ):
         settings = Model(architecture="FPN", encoder="resnet18", weights=str(tmp_path / file))
         with pytest.raises(BadInput, match=f"{file}: .*{words}"):
-            models.build(settings, CLASSES)
+            build.build(settings, CLASSES)
     assert not (tmp_path / "run").exists()
 
 
@@ -279,14 +280,14 @@ def test_weights_that_lack_a_tensor_or_hold_code_are_refused(tmp_path):
 
 
 @pytest.mark.parametrize("name", ["sgd", "adamw"])
-@pytest.mark.parametrize("schedule", list(loop.SCHEDULES))
+@pytest.mark.parametrize("schedule", list(optimizers.SCHEDULES))
 def test_encoder_has_a_share_of_the_learning_rate_all_along(name, schedule):
-    model = models.build(Model(architecture="FPN", encoder="resnet18", weights=None), CLASSES)
-    optimizer = loop.make_optimizer(model, Optimizer(name=name, encoder_factor=0.1), 0.01)
+    model = build.build(Model(architecture="FPN", encoder="resnet18", weights=None), CLASSES)
+    optimizer = optimizers.make_optimizer(model, Optimizer(name=name, encoder_factor=0.1), 0.01)
     encoder, others = optimizer.param_groups
     assert {id(p) for p in encoder["params"]} == {id(p) for p in model.network.encoder.parameters()}
     assert len(encoder["params"]) + len(others["params"]) == len(list(model.parameters()))
-    scheduler = loop.SCHEDULES[schedule](optimizer, 10)
+    scheduler = optimizers.SCHEDULES[schedule](optimizer, 10)
     rates = []
     for _ in range(10):
         rates.append(others["lr"])
@@ -300,10 +301,10 @@ def test_encoder_has_a_share_of_the_learning_rate_all_along(name, schedule):
 
 def test_factor_of_an_encoder_that_is_not_there_is_refused(streetnets):
     streetnets.write_text("from torch import nn\ndef small(classes):\n    return nn.Conv2d(3, classes, 1)")
-    model = models.build(own(), CLASSES)
-    assert len(loop.make_optimizer(model, Optimizer(), 0.01).param_groups) == 1
+    model = build.build(own(), CLASSES)
+    assert len(optimizers.make_optimizer(model, Optimizer(), 0.01).param_groups) == 1
     with pytest.raises(BadInput, match=r"optimizer.encoder_factor: streetnets:small has no part named encoder"):
-        loop.make_optimizer(model, Optimizer(encoder_factor=0.1), 0.01)
+        optimizers.make_optimizer(model, Optimizer(encoder_factor=0.1), 0.01)
 
 
 def test_a_network_is_the_one_of_its_library():
@@ -312,7 +313,7 @@ def test_a_network_is_the_one_of_its_library():
 
     settings = Model(architecture="FPN", encoder="tu-tf_efficientnet_lite0", weights=None)
     torch.manual_seed(3)
-    ours = models.build(settings, CLASSES).network.state_dict()
+    ours = build.build(settings, CLASSES).network.state_dict()
     torch.manual_seed(3)
     theirs = smp.create_model("FPN", settings.encoder, encoder_weights=None, classes=len(CLASSES)).state_dict()
     assert ours.keys() == theirs.keys() and all(torch.equal(ours[name], theirs[name]) for name in ours)

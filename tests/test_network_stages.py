@@ -7,10 +7,10 @@ import torch
 from conftest import VOID, save, write_index, write_thresholds
 from PIL import Image
 
-from cotrain.files import store
+from cotrain.files import scores
 from cotrain.method import sampling
-from cotrain.networks import models
-from cotrain.settings.stages import Model
+from cotrain.networks import build, checkpoint
+from cotrain.settings.model import Model
 from cotrain.toycity import streets
 
 CLASSES = tuple(streets.CLASSES)
@@ -38,14 +38,14 @@ def scenes(tmp_path):
 @pytest.fixture
 def model(tmp_path):
     torch.manual_seed(0)
-    models.save(tmp_path / "model.pt", models.build(Model(**MODEL), CLASSES), {})
+    checkpoint.save(tmp_path / "model.pt", build.build(Model(**MODEL), CLASSES), {})
     return tmp_path / "model.pt"
 
 
 def softmax(path, image: np.ndarray) -> torch.Tensor:
     """Probabilities (C, H, W) of one image."""
     with torch.inference_mode():
-        logits = models.load(path).eval()(torch.from_numpy(image).permute(2, 0, 1)[None])
+        logits = checkpoint.load(path).eval()(torch.from_numpy(image).permute(2, 0, 1)[None])
     return logits[0].softmax(dim=0)
 
 
@@ -70,7 +70,7 @@ def test_ensemble_is_the_mean_of_the_softmaxes(cotrain, scenes, model, tmp_path)
     index, images, _ = scenes
     other = tmp_path / "other.pt"
     torch.manual_seed(1)
-    models.save(other, models.build(Model(**MODEL), CLASSES), {})
+    checkpoint.save(other, build.build(Model(**MODEL), CLASSES), {})
     settings = {"classes": CLASSES, "size": SIZE}
     assert cotrain("infer", settings, model=[model, other], images=index, out=tmp_path / "p.h5").code == 0
     with h5py.File(tmp_path / "p.h5") as file:
@@ -99,7 +99,7 @@ def test_evaluate_scores_one_confusion_matrix_over_the_set(cotrain, scenes, mode
     for c in range(len(CLASSES)):
         union = ((predicted == c) | (truth == c)).sum()
         expected.append(((predicted == c) & (truth == c)).sum() / union if union else np.nan)
-    found = store.read_json(out, "metrics")
+    found = scores.read_json(out, "metrics")
     np.testing.assert_allclose([np.nan if v is None else v for v in found["iou"]], expected, atol=1e-3)
     assert found["miou"] == pytest.approx(np.nanmean(expected), abs=1e-3)
 
@@ -116,7 +116,7 @@ def test_training_lowers_the_loss_and_repeats_to_the_byte(cotrain, scenes, tmp_p
     assert cotrain("train", other, source=index, out=tmp_path / "c.pt").code == 0
     assert not _equal(tmp_path / "a.pt", tmp_path / "c.pt")
     untrained = tmp_path / "untrained.pt"
-    models.save(untrained, models.build(Model(**MODEL), CLASSES), {})
+    checkpoint.save(untrained, build.build(Model(**MODEL), CLASSES), {})
     image, label = images["town/0"], torch.from_numpy(labels["town/0"]).long()
     probability = [
         softmax(path, image).gather(0, label[None]).log().mean().item() for path in (untrained, tmp_path / "a.pt")
@@ -125,7 +125,7 @@ def test_training_lowers_the_loss_and_repeats_to_the_byte(cotrain, scenes, tmp_p
 
 
 def _equal(a, b) -> bool:
-    first, second = models.read(a)["state"], models.read(b)["state"]
+    first, second = checkpoint.read(a)["state"], checkpoint.read(b)["state"]
     return all(torch.equal(first[name], second[name]) for name in first)
 
 
@@ -184,7 +184,7 @@ def test_model_of_other_classes_is_refused(refused, scenes, model, tmp_path):
 def test_ensemble_of_models_of_other_classes_is_refused(model, tmp_path, capsys):
     from cotrain.cli import main
 
-    models.save(tmp_path / "b.pt", models.build(Model(**MODEL), CLASSES[:5]), {})
+    checkpoint.save(tmp_path / "b.pt", build.build(Model(**MODEL), CLASSES[:5]), {})
     photograph = save(tmp_path / "photo.png", streets.render(0, 5, "camera", *SIZE)[0])
     both = ["--model", str(model), "--model", str(tmp_path / "b.pt")]
     assert main(["predict", *both, str(photograph), "--out", str(tmp_path / "out")]) == 2

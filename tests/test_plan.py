@@ -11,7 +11,8 @@ from conftest import PROJECT
 
 from cotrain.base.errors import BadInput
 from cotrain.procedure.plan import ROUND, Plan, round_of
-from cotrain.settings import stages
+from cotrain.settings import strict
+from cotrain.settings.stages import STAGES
 
 WORKFLOW = PROJECT / "workflow"
 DEMO = yaml.safe_load((PROJECT / "config.yaml").read_text(encoding="utf-8"))
@@ -349,14 +350,6 @@ def test_source_only_is_not_aligned_and_every_other_training_is():
     assert not any(plan.aligned(round) for round in ("source", "selftrain/01", "final", "upper_bound"))
 
 
-KINDS = {
-    "render": stages.Render, "index": stages.Index, "color": stages.Color, "statistics": stages.Statistics,
-    "draw": stages.Draw, "infer": stages.Infer, "threshold": stages.Threshold, "select": stages.Select,
-    "exchange": stages.Exchange, "train": stages.Train, "evaluate": stages.Evaluate,
-    "measure": stages.Measure, "summarize": stages.Summarize, "plot": stages.Plot,
-}  # fmt: skip
-
-
 def everything(plan: Plan) -> dict[tuple[str, str], str]:
     """The settings of every job of a plan: (stage, round or other name) → JSON text."""
     pseudolabelled = [*plan.selftrain_rounds, *plan.mixbatch_rounds, *plan.cotrain_rounds(1), *plan.cotrain_rounds(2)]
@@ -384,7 +377,7 @@ def everything(plan: Plan) -> dict[tuple[str, str], str]:
 
 def test_settings_are_what_the_stage_accepts(paper):
     for (stage, _), text in everything(paper).items():
-        stages.parse_json(KINDS[stage], text)
+        strict.parse_json(STAGES[stage], text)
 
 
 def test_settings_are_the_same_text_for_every_plan_of_a_config(paper):
@@ -658,7 +651,7 @@ def test_description_at_fault_is_named_by_its_file(tmp_path):
 def test_every_preset_makes_a_plan(path):
     plan = plan_of(yaml.safe_load(path.read_text(encoding="utf-8")))
     for (stage, _), text in everything(plan).items():
-        stages.parse_json(KINDS[stage], text)
+        strict.parse_json(STAGES[stage], text)
 
 
 def test_config_yaml_has_every_key_there_is():

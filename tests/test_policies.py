@@ -9,8 +9,9 @@ import pandas as pd
 import pytest
 from conftest import VOID, histogram_of, read_pseudolabels, write_predictions
 
-from cotrain.files.provenance import sidecar
-from cotrain.method.pseudolabels import POLICIES, SCALE, confidence_of
+from cotrain.files.sidecars import sidecar
+from cotrain.method.labelmaps import SCALE, confidence_of
+from cotrain.method.thresholds import POLICIES
 
 SEEDS = range(20)
 PORTIONS = ["0.1", "0.2", "0.55", "1"]

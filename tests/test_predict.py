@@ -13,10 +13,12 @@ from conftest import PROJECT, save
 from PIL import ExifTags, Image
 
 from cotrain.cli import main
-from cotrain.data import datasets
-from cotrain.networks import models
-from cotrain.settings.config import load_dataset, load_labelset
-from cotrain.settings.stages import Coding, Model
+from cotrain.data import labels
+from cotrain.data.descriptions import load_dataset, load_labelset
+from cotrain.data.images import read_image
+from cotrain.networks import build, checkpoint
+from cotrain.settings.datasets import Coding
+from cotrain.settings.model import Model
 from cotrain.toycity import streets
 
 CLASSES = tuple(load_labelset(PROJECT / "workflow", "cityscapes19").classes)
@@ -30,13 +32,13 @@ SIXTEEN = GREY.astype(np.uint16) * 256 + 77
 def model(tmp_path_factory):
     torch.manual_seed(3)
     path = tmp_path_factory.mktemp("model") / "model.pt"
-    models.save(path, models.build(Model(architecture="FPN", weights=None), CLASSES), {})
+    checkpoint.save(path, build.build(Model(architecture="FPN", weights=None), CLASSES), {})
     return path
 
 
 @pytest.fixture(scope="module")
 def network(model):
-    loaded = models.load(model).eval()
+    loaded = checkpoint.load(model).eval()
 
     def softmax(image: np.ndarray) -> torch.Tensor:
         with torch.inference_mode():
@@ -107,7 +109,7 @@ KINDS = {
 def test_photographs_of_every_kind_are_seen_upright_in_eight_bits(name, predict, network, tmp_path):
     make, seen = KINDS[name]
     make(tmp_path / name)
-    assert np.array_equal(datasets.read_image(tmp_path / name), seen)
+    assert np.array_equal(read_image(tmp_path / name), seen)
     predict(tmp_path / name)
     found = read(tmp_path / "out" / f"{name.split('.')[0]}.png")
     assert found.shape == seen.shape[:2] and agrees(found, network(seen))
@@ -160,7 +162,7 @@ def test_label_values_of_a_convention_read_back_as_the_classes(name, predict, tm
     coding = Coding(
         encoding=dataset.encoding, values={v: CLASSES.index(c) for v, c in dataset.names.items() if c in CLASSES}
     )
-    assert np.array_equal(datasets.read_label(tmp_path / "out" / "a.png", coding), classes)
+    assert np.array_equal(labels.read_label(tmp_path / "out" / "a.png", coding), classes)
     if name == "cityscapes":
         table = pd.read_csv(tmp_path / "out" / "classes.csv").set_index("name")
         assert (table["class"]["car"], table["value"]["car"]) == (13, 26)
@@ -185,8 +187,8 @@ def test_large_photograph_is_scaled_down_for_the_network_and_its_classes_up_agai
 
 
 def test_without_a_size_the_network_sees_no_more_than_in_training(model, predict, network, tmp_path):
-    loaded = models.load(model)
-    models.save(tmp_path / "trained.pt", loaded, {"settings": {"source_size": [24, 32], "target_size": None}})
+    loaded = checkpoint.load(model)
+    checkpoint.save(tmp_path / "trained.pt", loaded, {"settings": {"source_size": [24, 32], "target_size": None}})
     save(tmp_path / "a.png", PHOTOGRAPH)
     arguments = ["predict", "--model", str(tmp_path / "trained.pt"), str(tmp_path / "a.png")]
     assert main([*arguments, "--out", str(tmp_path / "trained")]) == 0

@@ -14,7 +14,7 @@ import pytest
 import torch
 from conftest import CLASSES, write_index, write_pseudolabels, write_thresholds
 
-from cotrain.settings.stages import Train
+from cotrain.settings.training import Train
 from cotrain.stages import train
 from cotrain.training import loop, teams
 

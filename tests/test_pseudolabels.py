@@ -12,9 +12,12 @@ from conftest import VOID, histogram_of, random_maps, statistics_of
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cotrain.method import pseudolabels
+from cotrain.method import combination, kernels, labelmaps, selection
+from cotrain.method.collage import collage_order, rare_classes
+from cotrain.method.exchange import exchange as exchanged
+from cotrain.method.thresholds import assign, class_thresholds
 from cotrain.stages import train
-from cotrain.training import batches
+from cotrain.training import augmentation
 
 SEEDS = range(30)
 BIN = 1 / 65535
@@ -40,7 +43,7 @@ def test_thresholds_equal_sorting(seed, portion):
     histogram = histogram_of(label, confidence, 4)
     for lower, upper in ((0, 1), (0.5, 0.9)):
         expected = sorted_thresholds(label, confidence, 4, portion, lower, upper)
-        assert pseudolabels.class_thresholds(histogram, portion, lower, upper).tolist() == expected
+        assert class_thresholds(histogram, portion, lower, upper).tolist() == expected
 
 
 @given(
@@ -49,7 +52,7 @@ def test_thresholds_equal_sorting(seed, portion):
 )
 def test_threshold_is_the_highest_that_the_portion_reaches(values, percent):
     histogram = np.bincount(values, minlength=65536)[None]
-    (threshold,) = pseudolabels.class_thresholds(histogram, percent / 100, 0, 1)
+    (threshold,) = class_thresholds(histogram, percent / 100, 0, 1)
     wanted = max(1, Fraction(percent, 100) * len(values))
     assert sum(v / 65535 >= threshold for v in values) >= wanted
     assert sum(v / 65535 > threshold for v in values) < wanted
@@ -62,30 +65,30 @@ def test_thresholds_are_within_one_bin_of_the_exact_quantile(seed, portion):
     exact = np.sort(rng.beta(5, 2, size=rng.integers(1, 400)))[::-1]
     rank = max(1, math.ceil(Fraction(str(portion)) * len(exact)))
     stored = np.rint(exact * 65535).astype(int)
-    (threshold,) = pseudolabels.class_thresholds(np.bincount(stored, minlength=65536)[None], portion, 0, 1)
+    (threshold,) = class_thresholds(np.bincount(stored, minlength=65536)[None], portion, 0, 1)
     assert abs(threshold - exact[rank - 1]) <= BIN
 
 
 def test_class_never_predicted_gets_the_lower_bound():
     histogram = histogram_of(np.array([[0, VOID]], np.uint8), np.array([[60000, 60000]], np.uint16), 2)
-    assert pseudolabels.class_thresholds(histogram, 0.5, 0.3, 0.95).tolist() == [60000 / 65535, 0.3]
+    assert class_thresholds(histogram, 0.5, 0.3, 0.95).tolist() == [60000 / 65535, 0.3]
 
 
 @pytest.mark.parametrize("portion", [0, 0.001, 0.5, 1])
 def test_class_of_one_pixel_has_its_confidence_as_threshold(portion):
     histogram = histogram_of(np.array([[1]], np.uint8), np.array([[45000]], np.uint16), 2)
-    assert pseudolabels.class_thresholds(histogram, portion, 0, 1)[1] == 45000 / 65535
+    assert class_thresholds(histogram, portion, 0, 1)[1] == 45000 / 65535
 
 
 def test_equal_confidences_are_all_at_the_threshold():
     histogram = histogram_of(np.zeros((4, 4), np.uint8), np.full((4, 4), 50000, np.uint16), 1)
-    assert pseudolabels.class_thresholds(histogram, 0.25, 0, 1).tolist() == [50000 / 65535]
+    assert class_thresholds(histogram, 0.25, 0, 1).tolist() == [50000 / 65535]
 
 
 def test_thresholds_are_clipped_to_their_bounds():
     label, confidence = np.array([[0, 1]], np.uint8), np.array([[65535, 1000]], np.uint16)
     histogram = histogram_of(label, confidence, 2)
-    assert pseudolabels.class_thresholds(histogram, 0.5, 0.5, 0.9).tolist() == [0.9, 0.5]
+    assert class_thresholds(histogram, 0.5, 0.5, 0.9).tolist() == [0.9, 0.5]
 
 
 def test_portion_of_a_decimal_fraction_is_not_rounded_up():
@@ -93,7 +96,7 @@ def test_portion_of_a_decimal_fraction_is_not_rounded_up():
     histogram = np.zeros((1, 65536), np.int64)
     histogram[0, 1000:1100] = 1
     for percent in range(1, 101):
-        (threshold,) = pseudolabels.class_thresholds(histogram, percent / 100, 0, 1)
+        (threshold,) = class_thresholds(histogram, percent / 100, 0, 1)
         assert threshold == (1100 - percent) / 65535, percent
 
 
@@ -109,26 +112,26 @@ def test_assignment_equals_a_loop_over_pixels(seed):
         c = label[place]
         if c != VOID and int(confidence[place]) / 65535 >= thresholds[c]:
             expected[place] = c
-    found = pseudolabels.assign(label, confidence, thresholds)
+    found = assign(label, confidence, thresholds)
     assert found.dtype == np.uint8 and np.array_equal(found, expected)
 
 
 def test_pixel_at_the_threshold_is_kept_and_one_step_below_is_not():
     for value in range(1, 65536, 97):
         confidence = np.array([value, value - 1], np.uint16)
-        kept = pseudolabels.assign(np.zeros(2, np.uint8), confidence, np.array([value / 65535]))
+        kept = assign(np.zeros(2, np.uint8), confidence, np.array([value / 65535]))
         assert kept.tolist() == [0, VOID], value
 
 
 def test_void_prediction_stays_void_even_with_threshold_zero():
-    assert pseudolabels.assign(np.array([VOID], np.uint8), np.array([65535], np.uint16), np.zeros(2)) == VOID
+    assert assign(np.array([VOID], np.uint8), np.array([65535], np.uint16), np.zeros(2)) == VOID
 
 
 @pytest.mark.parametrize("seed", SEEDS)
 def test_unclipped_thresholds_keep_the_portion_of_each_class(seed):
     label, confidence = random_maps(2 * seed, 2, 20, 20, classes=3)  # even seeds: hardly any ties
-    thresholds = pseudolabels.class_thresholds(histogram_of(label, confidence, 3), 0.3, 0, 1)
-    kept = pseudolabels.assign(label, confidence, thresholds)
+    thresholds = class_thresholds(histogram_of(label, confidence, 3), 0.3, 0, 1)
+    kept = assign(label, confidence, thresholds)
     for c in range(3):
         predicted = (label == c).sum()
         assert 0.3 * predicted <= (kept == c).sum() <= 0.3 * predicted + 2
@@ -141,7 +144,7 @@ def test_unclipped_thresholds_keep_the_portion_of_each_class(seed):
 def test_image_statistics_equal_loops(seed):
     label, confidence = random_maps(seed, 1, 6, 5, classes=4)
     label[label == 3] = VOID if seed % 3 == 0 else 3  # at times a class is absent
-    found = pseudolabels.image_statistics(label[0], confidence[0], 4)
+    found = labelmaps.image_statistics(label[0], confidence[0], 4)
     expected = statistics_of(label[0], confidence[0], 4)
     assert found.confidence == pytest.approx(expected.confidence, rel=1e-12)
     np.testing.assert_allclose(found.class_confidence, expected.class_confidence, rtol=1e-12)
@@ -149,20 +152,20 @@ def test_image_statistics_equal_loops(seed):
 
 
 def test_image_without_pseudolabels_has_confidence_zero():
-    found = pseudolabels.image_statistics(np.full((2, 3), VOID, np.uint8), np.full((2, 3), 65535, np.uint16), 2)
+    found = labelmaps.image_statistics(np.full((2, 3), VOID, np.uint8), np.full((2, 3), 65535, np.uint16), 2)
     assert found.confidence == 0
     assert np.isnan(found.class_confidence).all() and found.class_pixels.tolist() == [0, 0]
 
 
 def test_class_of_one_pixel_has_that_pixels_confidence():
     label = np.array([[0, 0, 1]], np.uint8)
-    found = pseudolabels.image_statistics(label, np.array([[10, 20, 65535]], np.uint16), 2)
+    found = labelmaps.image_statistics(label, np.array([[10, 20, 65535]], np.uint16), 2)
     assert found.class_confidence[1] == 1 and found.class_pixels[1] == 1
 
 
 def test_sum_over_a_large_image_does_not_overflow():
     label, confidence = np.zeros((300, 300), np.uint8), np.full((300, 300), 65535, np.uint16)
-    assert pseudolabels.image_statistics(label, confidence, 1).confidence == 1
+    assert labelmaps.image_statistics(label, confidence, 1).confidence == 1
 
 
 @pytest.mark.parametrize("seed", SEEDS)
@@ -172,20 +175,20 @@ def test_selection_equals_a_sorted_list(seed, count):
     ids = [f"city/{i}" for i in rng.permutation(12)]
     confidence = rng.integers(0, 5, 12) / 4  # ties, and images without labels
     ordered = sorted((-c, i) for c, i in zip(confidence.tolist(), ids, strict=True) if c > 0)
-    found = pseudolabels.select(confidence, ids, count)
+    found = selection.select(confidence, ids, count)
     assert [ids[i] for i in found] == [i for _, i in ordered[:count]]
 
 
 def test_image_without_pseudolabels_is_never_selected():
-    assert pseudolabels.select(np.array([0.0, 0.6, 0.0]), ["a", "b", "c"], 3) == [1]
+    assert selection.select(np.array([0.0, 0.6, 0.0]), ["a", "b", "c"], 3) == [1]
 
 
 def test_fewer_candidates_than_wanted_selects_them_all():
-    assert pseudolabels.select(np.array([0.5, 0.6]), ["a", "b"], 100) == [1, 0]
+    assert selection.select(np.array([0.5, 0.6]), ["a", "b"], 100) == [1, 0]
 
 
 def test_equally_confident_images_are_selected_in_order_of_id():
-    assert pseudolabels.select(np.array([0.5, 0.5, 0.5]), ["c", "a", "b"], 2) == [1, 2]
+    assert selection.select(np.array([0.5, 0.5, 0.5]), ["c", "a", "b"], 2) == [1, 2]
 
 
 # ---- combination ------------------------------------------------------------------------------------------------
@@ -198,26 +201,26 @@ def test_combination_equals_a_loop_over_pixels(seed):
     for place in np.ndindex(label.shape):
         if label[place] == VOID and other[place] != VOID:
             expected[place], expected_confidence[place] = other[place], other_confidence[place]
-    found, found_confidence = pseudolabels.combine(label, confidence, other, other_confidence)
+    found, found_confidence = combination.combine(label, confidence, other, other_confidence)
     assert found.dtype == np.uint8 and np.array_equal(found, expected)
     assert found_confidence.dtype == np.uint16 and np.array_equal(found_confidence, expected_confidence)
 
 
 def test_combination_takes_maps_of_several_blocks_in_any_memory_order(monkeypatch):
-    monkeypatch.setattr(pseudolabels, "BLOCK", 5)
+    monkeypatch.setattr(kernels, "BLOCK", 5)
     (label, other), (confidence, other_confidence) = random_maps(0, 2, 7, 6, classes=3)
-    expected = pseudolabels.combine(label, confidence, other, other_confidence)
+    expected = combination.combine(label, confidence, other, other_confidence)
     adopt = (label == VOID) & (other != VOID)
     assert np.array_equal(expected[0], np.where(adopt, other, label))
-    turned = pseudolabels.combine(label.T, confidence.T, other.T, other_confidence.T)
+    turned = combination.combine(label.T, confidence.T, other.T, other_confidence.T)
     assert all(np.array_equal(one.T, two) for one, two in zip(turned, expected, strict=True))
 
 
 def test_disagreement_of_two_labels_stays_in_both():
     mine, his = np.array([[0]], np.uint8), np.array([[1]], np.uint8)
     low, high = np.array([[1]], np.uint16), np.array([[65535]], np.uint16)
-    assert pseudolabels.combine(mine, low, his, high) == (mine, low)
-    assert pseudolabels.combine(his, high, mine, low) == (his, high)
+    assert combination.combine(mine, low, his, high) == (mine, low)
+    assert combination.combine(his, high, mine, low) == (his, high)
 
 
 # ---- exchange ---------------------------------------------------------------------------------------------------
@@ -262,7 +265,7 @@ def as_arrays(images, classes: int) -> tuple[list[str], np.ndarray, np.ndarray, 
 def exchange(images, sender, receiver, n, lambda_=0.8, rank_by="image", min_class_fraction=0.0) -> list:
     ids, *arrays = as_arrays(images, len(sender))
     options = {"count": n, "balance": lambda_, "rank_by": rank_by, "min_class_fraction": min_class_fraction}
-    sent = pseudolabels.exchange(ids, *arrays, np.array(sender), np.array(receiver), **options)
+    sent = exchanged(ids, *arrays, np.array(sender), np.array(receiver), **options)
     return [(ids[i], c) for i, c in sent]
 
 
@@ -364,17 +367,17 @@ def test_fusion_equals_a_loop_over_ids(previous, new):
     for image in new:
         if image not in previous:
             expected[image] = "new"
-    found = pseudolabels.fuse(previous, new)
+    found = selection.fuse(previous, new)
     assert found == expected and list(found) == list(expected)
 
 
 def test_fusion_compares_confidences_as_numbers():
     """As text, "9e-05" would exceed "0.5"."""
-    assert pseudolabels.fuse({"a": 0.5}, {"a": 9e-05}) == {"a": "previous"}
+    assert selection.fuse({"a": 0.5}, {"a": 9e-05}) == {"a": "previous"}
 
 
 def test_images_of_equal_file_name_in_two_folders_are_two_images():
-    assert set(pseudolabels.fuse({"aachen/0001": 0.5}, {"ulm/0001": 0.9})) == {"aachen/0001", "ulm/0001"}
+    assert set(selection.fuse({"aachen/0001": 0.5}, {"ulm/0001": 0.9})) == {"aachen/0001", "ulm/0001"}
 
 
 # ---- rare classes -----------------------------------------------------------------------------------------------
@@ -382,8 +385,8 @@ def test_images_of_equal_file_name_in_two_folders_are_two_images():
 
 def test_rare_classes_are_those_below_the_share_of_the_predicted_pixels():
     pixels = np.array([900_000, 999, 1000, 98_001, 0])  # of 1 000 000
-    assert pseudolabels.rare_classes(pixels, 0.001).tolist() == [1, 4]
-    assert pseudolabels.rare_classes(pixels, 0).tolist() == []
+    assert rare_classes(pixels, 0.001).tolist() == [1, 4]
+    assert rare_classes(pixels, 0).tolist() == []
 
 
 # ---- collage ----------------------------------------------------------------------------------------------------
@@ -391,8 +394,8 @@ def test_rare_classes_are_those_below_the_share_of_the_predicted_pixels():
 
 def collage_mask(label, thresholds, share, predicted=None) -> np.ndarray:
     predicted = np.zeros(len(thresholds), int) if predicted is None else predicted
-    order = pseudolabels.collage_order(thresholds, predicted)
-    return batches.Collage(order, share).mask(torch.from_numpy(label)).numpy()
+    order = collage_order(thresholds, predicted)
+    return augmentation.Collage(order, share).mask(torch.from_numpy(label)).numpy()
 
 
 def collage_loop(label, thresholds, share, predicted) -> np.ndarray:

@@ -19,8 +19,9 @@ from conftest import MADE_BY, VOID, write_index, write_thresholds
 from PIL import Image
 from workflow_runs import snakemake
 
-from cotrain.files import store
-from cotrain.method.pseudolabels import SCALE, image_statistics
+from cotrain.files import hdf5, labelfiles, tables
+from cotrain.files.scores import write_json
+from cotrain.method.labelmaps import SCALE, image_statistics
 from cotrain.report.charts import packed, steps
 from cotrain.stages.report import spread
 
@@ -90,29 +91,29 @@ class Run:
         histogram = np.zeros((len(CLASSES), SCALE + 1), np.int64)
         shape = (1, *label.shape[1:])
         path = folder / "predictions.h5"
-        with store.create_predictions(path, CLASSES, self.ids, shape, 1.0, histogram, MADE_BY) as write:
+        with labelfiles.create_predictions(path, CLASSES, self.ids, shape, 1.0, histogram, MADE_BY) as write:
             for i in range(len(self.ids)):
                 write(i, label[i][None], confidence[i][None])
         rounds = [folder.name] * len(self.ids)
         path = folder / "pseudolabels.h5"
-        with store.create_pseudolabels(path, CLASSES, self.ids, rounds, label.shape[1:], MADE_BY) as write:
+        with labelfiles.create_pseudolabels(path, CLASSES, self.ids, rounds, label.shape[1:], MADE_BY) as write:
             for i in range(len(self.ids)):
                 write(i, kept[i], image_statistics(kept[i], confidence[i], len(CLASSES)))
         write_thresholds(folder / "thresholds.csv", [0.5, 0.25, 0.125], CLASSES)
         reasons = [CLASSES[n % 2] for n in range(len(self.ids))]
         rows = [{"image_id": i, "confidence": 0.5, "reason": c} for i, c in zip(self.ids, reasons, strict=True)]
-        store.write_table(folder / "selected.csv", "selected", rows, MADE_BY)
+        tables.write_table(folder / "selected.csv", "selected", rows, MADE_BY)
 
     def write_scores(self, round: str, n: int, truth: np.ndarray) -> None:
         confusion = [[7 + n, 1, 0], [2, 5, 3], [0, 0, 0]]
         scores = {"classes": CLASSES, "images": 2, "miou": 0.1 * n, "iou": [0.1 * n, 0.5, None], "confusion": confusion}
-        store.write_json(self.folder / "evaluation" / f"{round}.json", "metrics", scores, MADE_BY)
+        write_json(self.folder / "evaluation" / f"{round}.json", "metrics", scores, MADE_BY)
         measure = {"classes": CLASSES, "images": 4, "coverage": 0.5, "accuracy": 0.9, "precision": [1.0, 0.8, None]}
-        store.write_json(self.folder / "evaluation" / "pseudolabels" / f"{round}.json", "measure", measure, MADE_BY)
-        with store.create_hdf5(self.folder / "evaluation" / f"{round}.h5", "pictures", CLASSES, MADE_BY) as file:
+        write_json(self.folder / "evaluation" / "pseudolabels" / f"{round}.json", "measure", measure, MADE_BY)
+        with hdf5.create_hdf5(self.folder / "evaluation" / f"{round}.h5", "pictures", CLASSES, MADE_BY) as file:
             for i, label in list(zip(self.ids, truth, strict=True))[:2]:
                 file[f"prediction/{i}"], file[f"truth/{i}"] = np.roll(label, n, axis=0), label
-            store.write_strings(file, "image_id", self.ids[:2])
+            hdf5.write_strings(file, "image_id", self.ids[:2])
 
     def flags(self) -> dict:
         def of(rounds, name):
@@ -283,7 +284,7 @@ def test_layers_are_the_maps_in_the_colours_of_their_classes(made, page):
 
 def test_truth_of_target_images_is_left_out_without_their_labels(tmp_path, cotrain):
     run = Run(tmp_path)
-    table = store.read_table(run.target, "index").assign(label="")
+    table = tables.read_table(run.target, "index").assign(label="")
     table.to_csv(run.target, index=False)
     flags = {k: v for k, v in run.flags().items() if k not in ("evaluated", "images")}
     assert cotrain("report", SETTINGS | {"labels": None}, **flags).code == 0

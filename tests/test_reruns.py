@@ -13,7 +13,7 @@ import yaml
 from reruns_table import PAGE, edits, furnish, nested, row, tiny_config, value_of, written_rows
 from workflow_runs import PROJECT, TINY, merged, planned, snakemake
 
-from cotrain.files.provenance import entries, kept, made_files
+from cotrain.files.sidecars import entries, kept, made_files
 from cotrain.procedure.plan import Plan
 
 EDITS = edits()

@@ -6,7 +6,8 @@ from collections import Counter
 import numpy as np
 import pytest
 
-from cotrain.method.sampling import balanced, iterations, portion, seed_of, shuffled
+from cotrain.base.seeds import seed_of
+from cotrain.method.sampling import balanced, iterations, portion, shuffled
 
 
 def test_portion_grows_by_the_step_up_to_the_maximum():

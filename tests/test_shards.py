@@ -10,9 +10,9 @@ import yaml
 from conftest import CLASSES, MADE_BY, write_index
 from workflow_runs import TINY, snakemake
 
-from cotrain.files import store
+from cotrain.files import atomic, hdf5, sidecars
 from cotrain.networks import inference
-from cotrain.settings.stages import Shard
+from cotrain.settings.inference import Shard
 
 WORKING = (32, 48)
 COUNT = 7
@@ -37,21 +37,23 @@ def models(tmp_path_factory):
     """Two untrained models."""
     import torch
 
-    from cotrain.networks import models
-    from cotrain.settings.stages import Model
+    from cotrain.networks import build, checkpoint
+    from cotrain.settings.model import Model
 
     torch.manual_seed(0)
     paths = [tmp_path_factory.mktemp("model") / name for name in ("1.pt", "2.pt")]
     for path in paths:
-        models.save(path, models.build(Model(architecture="FPN", encoder="resnet18", weights=None), CLASSES), MADE_BY)
+        checkpoint.save(
+            path, build.build(Model(architecture="FPN", encoder="resnet18", weights=None), CLASSES), MADE_BY
+        )
     return paths
 
 
 @pytest.fixture
 def statistics(tmp_path):
     prior = np.random.default_rng(1).dirichlet([1, 1, 1], WORKING).transpose(2, 0, 1).astype(np.float32)
-    with store.create_hdf5(tmp_path / "statistics.h5", "statistics", CLASSES, MADE_BY) as file:
-        store.write_strings(file, "image_id", ["a"])
+    with hdf5.create_hdf5(tmp_path / "statistics.h5", "statistics", CLASSES, MADE_BY) as file:
+        hdf5.write_strings(file, "image_id", ["a"])
         file["class_pixels"], file["prior"] = [[1, 1, 1]], prior
     return tmp_path / "statistics.h5"
 
@@ -149,7 +151,7 @@ def test_image_in_two_shards_is_refused(refused, shards, tmp_path):
 
 def forget(path):
     """A file without its sidecar, as if a person had edited it and wants it used."""
-    store.sidecar(path).unlink()
+    sidecars.sidecar(path).unlink()
     return path
 
 
@@ -162,7 +164,7 @@ def test_workflow_in_shards_makes_the_same_bytes_and_leaves_no_shards(run, tmp_p
     final, edit = folder / "results/tiny/final/predictions.h5", {"inference": {"shards": 3, "batch": 8}}
     assert dry_run(folder, edit).names == []  # what is there need not be made in another way
     whole = final.read_bytes()
-    store.remove(final)
+    atomic.remove(final)
     overlay = folder / "shards.yaml"
     overlay.write_text(yaml.safe_dump(edit))
     result = snakemake(folder, "results/tiny/final/predictions.h5", overlays=(TINY, overlay))

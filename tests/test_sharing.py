@@ -11,7 +11,8 @@ import yaml
 from reruns_table import nested
 from workflow_runs import PROJECT, TINY, merged, snakemake
 
-from cotrain.files.provenance import entries, kept, made_files, sha256, sidecar
+from cotrain.files.hashes import sha256
+from cotrain.files.sidecars import entries, kept, made_files, sidecar
 from cotrain.procedure.plan import Plan
 from cotrain.reruns.lineage import explanation, made_by
 from cotrain.reruns.sharing import hold, take

@@ -29,7 +29,8 @@ from conftest import (
 )
 from skimage.color import rgb2lab
 
-from cotrain.files import store
+from cotrain.files import hashes, origins, tables
+from cotrain.files.scores import write_json
 
 IDS = ["city/d", "city/b", "town/b", "a", "empty", "z"]
 SIZE = (6, 9)
@@ -57,7 +58,7 @@ def check_provenance(made_by: dict, stage: str, inputs: dict, settings: dict) ->
     assert made_by["stage"] == stage and made_by["code"]
     assert settings.items() <= made_by["settings"].items()
     expected = {
-        role: [{"path": str(path), "sha256": store.sha256(path)} for path in paths] for role, paths in inputs.items()
+        role: [{"path": str(path), "sha256": hashes.sha256(path)} for path in paths] for role, paths in inputs.items()
     }
     assert made_by["inputs"] == expected
 
@@ -83,17 +84,17 @@ def index(tmp_path):
 
 
 def drawn(path) -> list[str]:
-    return store.read_table(path, "index")["image_id"].tolist()
+    return tables.read_table(path, "index")["image_id"].tolist()
 
 
 def test_draw_takes_rows_of_the_index_without_replacement(cotrain, index, tmp_path):
     result = cotrain("draw", {"count": 4, "seed": 7}, index=index, out=tmp_path / "out" / "candidates.csv")
     assert result.code == 0
-    table = store.read_table(tmp_path / "out" / "candidates.csv", "index")
+    table = tables.read_table(tmp_path / "out" / "candidates.csv", "index")
     assert len(set(table["image_id"])) == 4
-    whole = store.read_table(index, "index").set_index("image_id")
+    whole = tables.read_table(index, "index").set_index("image_id")
     pd.testing.assert_frame_equal(table.set_index("image_id"), whole.loc[table["image_id"]])
-    made_by = store.read_provenance(tmp_path / "out" / "candidates.csv")
+    made_by = origins.read_provenance(tmp_path / "out" / "candidates.csv")
     check_provenance(made_by, "draw", {"index": [index]}, {"count": 4, "seed": 7})
 
 
@@ -150,7 +151,7 @@ def test_threshold_equals_sorting_and_a_loop_over_pixels(cotrain, tmp_path):
     assert table["class"].tolist() == [0, 1, 2] and table["name"].tolist() == list(CLASSES)
     assert table["pixels"].tolist() == pixels and (table["portion"] == 0.55).all()
     assert table["threshold"].tolist() == thresholds
-    check_provenance(store.read_provenance(paths["table"]), "threshold", {"predictions": [predictions]}, settings)
+    check_provenance(origins.read_provenance(paths["table"]), "threshold", {"predictions": [predictions]}, settings)
 
 
 def test_threshold_of_a_class_never_predicted_is_the_lower_bound_with_no_pixels(cotrain, tmp_path):
@@ -198,7 +199,7 @@ def test_select_lists_the_most_confident_images_best_first(cotrain, tmp_path, co
     assert list(table) == ["image_id", "confidence", "reason"]
     assert table["image_id"].tolist() == [i for _, i in expected]
     np.testing.assert_allclose(table["confidence"], [-score for score, _ in expected], rtol=1e-6)
-    check_provenance(store.read_provenance(out), "select", {"pseudolabels": [pseudolabels]}, {"count": count})
+    check_provenance(origins.read_provenance(out), "select", {"pseudolabels": [pseudolabels]}, {"count": count})
 
 
 # ---- combine ----------------------------------------------------------------------------------------------------
@@ -300,7 +301,7 @@ def test_exchange_gives_each_model_images_of_the_other(cotrain, two_models, exch
         scores = {i: statistics_of(x, c, 3).confidence for i, x, c in zip(IDS, *two_models[1][sender], strict=True)}
         np.testing.assert_allclose(table["confidence"], [scores[i] for i in table["image_id"]], rtol=1e-6)
         inputs = {name: exchanged[name] for name in ("pseudolabels", "thresholds")}
-        check_provenance(store.read_provenance(exchanged["out"][receiver]), "exchange", inputs, settings)
+        check_provenance(origins.read_provenance(exchanged["out"][receiver]), "exchange", inputs, settings)
 
 
 def test_exchange_says_when_fewer_images_qualify_than_are_wanted(cotrain, exchanged):
@@ -315,7 +316,7 @@ def test_exchange_of_nothing_gives_empty_tables(cotrain, exchanged, tmp_path):
     for path in exchanged["pseudolabels"]:
         write_pseudolabels(path, IDS, void, void.astype(np.uint16))
     assert cotrain("exchange", EXCHANGE, **exchanged).code == 0
-    assert [len(store.read_table(path, "selected")) for path in exchanged["out"]] == [0, 0]
+    assert [len(tables.read_table(path, "selected")) for path in exchanged["out"]] == [0, 0]
 
 
 @pytest.mark.parametrize("names", [("road", "car"), ("road", "car", "tree"), ("car", "road", "sky")])
@@ -479,9 +480,9 @@ def scores(tmp_path):
         values = [value for value in iou if value is not None]
         content = {"classes": CLASSES, "images": 5, "miou": sum(values) / len(values), "iou": iou, "confusion": []}
         paths.append(tmp_path / "evaluation" / f"{name}.json")
-        store.write_json(paths[-1], "metrics", content, MADE_BY)
+        write_json(paths[-1], "metrics", content, MADE_BY)
     measure = tmp_path / "evaluation" / "pseudolabels" / "selftrain" / "01.json"
-    store.write_json(measure, "measure", {"coverage": 0.625, "accuracy": 0.875}, MADE_BY)
+    write_json(measure, "measure", {"coverage": 0.625, "accuracy": 0.875}, MADE_BY)
     return {"metrics": paths, "measures": [measure], "out": tmp_path / "summary.csv", "text": tmp_path / "summary.txt"}
 
 
@@ -499,9 +500,9 @@ def test_summarize_joins_scores_gap_closed_and_pseudolabels(cotrain, scores):
     np.testing.assert_allclose(table["accuracy"], [np.nan, 0.875, np.nan])
     np.testing.assert_allclose(table["sky"], [np.nan, 0.1, 0.3])
     inputs = {"metrics_files": scores["metrics"], "measures": scores["measures"]}
-    made_by = store.read_provenance(scores["out"])
+    made_by = origins.read_provenance(scores["out"])
     assert sorted(made_by["inputs"].values(), key=len) == sorted(
-        ([{"path": str(p), "sha256": store.sha256(p)} for p in paths] for paths in inputs.values()), key=len
+        ([{"path": str(p), "sha256": hashes.sha256(p)} for p in paths] for paths in inputs.values()), key=len
     )
     (line,) = (line for line in scores["text"].read_text().splitlines() if "self-training 1" in line)
     assert [value in line for value in ("30.0", "14.3", "62.5", "87.5")] == [True] * 4
@@ -537,7 +538,7 @@ def test_index_writes_the_table_of_a_folder(cotrain, tmp_path):
     assert list(table) == ["image_id", "image", "label", "height", "width"]
     assert table["image_id"].tolist() == ["aachen/1", "ulm/1"] and table["label"].tolist() == ["", ""]
     assert (table["height"] == 6).all() and (table["width"] == 9).all()
-    made_by = store.read_provenance(tmp_path / "index.csv")
+    made_by = origins.read_provenance(tmp_path / "index.csv")
     (root,) = made_by["inputs"].pop("root")
     assert root["path"] == str(tmp_path)
     check_provenance(made_by, "index", {}, settings)
@@ -565,7 +566,7 @@ def test_color_stores_the_statistics_of_each_source_image_and_of_its_target_imag
             for moment, values in (("mean", lab.mean(axis=0)), ("std", lab.std(axis=0))):
                 found = [row[f"{domain}_{moment}_{channel}"] for channel in "lab"]
                 np.testing.assert_allclose(found, values, atol=0.5)
-    check_provenance(store.read_provenance(out), "color", {"source": [source], "target": [target]}, settings)
+    check_provenance(origins.read_provenance(out), "color", {"source": [source], "target": [target]}, settings)
     before = out.read_bytes()
     cotrain("color", settings, source=source, target=target, out=out)
     assert out.read_bytes() == before

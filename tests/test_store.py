@@ -17,8 +17,9 @@ import pytest
 from conftest import CLASSES, MADE_BY, random_maps, read_pseudolabels, save, write_pseudolabels, write_thresholds
 
 from cotrain.base.errors import BadInput
-from cotrain.files import store
+from cotrain.files import atomic, hdf5, labelfiles, origins, scores, tables
 from cotrain.files.provenance import provenance
+from cotrain.method.labelmaps import ImageStatistics
 
 IDS = ["city/b", "city/a", "Zürich/ä 1"]
 INDEX = "image_id,image,label,height,width\n"
@@ -37,7 +38,7 @@ def files(folder) -> list[str]:
 
 
 def test_file_appears_at_the_end_only(tmp_path):
-    with store.replacing(tmp_path / "new" / "file") as temporary:
+    with atomic.replacing(tmp_path / "new" / "file") as temporary:
         temporary.write_text("whole")
         assert temporary.parent.parent == tmp_path / "new"  # a rename is atomic within a file system
         assert not (tmp_path / "new" / "file").exists()
@@ -45,7 +46,7 @@ def test_file_appears_at_the_end_only(tmp_path):
 
 
 def test_error_leaves_neither_file_nor_temporary(tmp_path):
-    with pytest.raises(RuntimeError), store.replacing(tmp_path / "file") as temporary:
+    with pytest.raises(RuntimeError), atomic.replacing(tmp_path / "file") as temporary:
         temporary.write_text("half")
         raise RuntimeError
     assert files(tmp_path) == []
@@ -53,14 +54,14 @@ def test_error_leaves_neither_file_nor_temporary(tmp_path):
 
 def test_error_leaves_an_existing_file_as_it_was(tmp_path):
     (tmp_path / "file").write_text("old")
-    with pytest.raises(KeyboardInterrupt), store.replacing(tmp_path / "file") as temporary:
+    with pytest.raises(KeyboardInterrupt), atomic.replacing(tmp_path / "file") as temporary:
         temporary.write_text("half")
         raise KeyboardInterrupt
     assert files(tmp_path) == ["file"] and (tmp_path / "file").read_text() == "old"
 
 
 def test_error_while_a_folder_is_written_leaves_nothing(tmp_path):
-    with pytest.raises(RuntimeError), store.replacing(tmp_path / "folder") as temporary:
+    with pytest.raises(RuntimeError), atomic.replacing(tmp_path / "folder") as temporary:
         temporary.mkdir()
         (temporary / "half").write_text("half")
         raise RuntimeError
@@ -69,17 +70,17 @@ def test_error_while_a_folder_is_written_leaves_nothing(tmp_path):
 
 def test_folder_is_replaced_whole(tmp_path):
     for name in ("first", "second"):
-        with store.replacing(tmp_path / "folder") as temporary:
+        with atomic.replacing(tmp_path / "folder") as temporary:
             temporary.mkdir()
             (temporary / name).write_text(name)
-        store.write_sidecar(tmp_path / "folder", {"stage": "render"})
+        atomic.write_sidecar(tmp_path / "folder", {"stage": "render"})
     assert files(tmp_path / "folder") == ["second"]
 
 
 def test_folder_of_a_person_is_not_replaced(tmp_path):
     (tmp_path / "photographs").mkdir()
     (tmp_path / "photographs" / "precious").write_text("1")
-    with pytest.raises(BadInput, match="photographs"), store.replacing(tmp_path / "photographs") as temporary:
+    with pytest.raises(BadInput, match="photographs"), atomic.replacing(tmp_path / "photographs") as temporary:
         temporary.mkdir()
     assert files(tmp_path) == ["photographs"] and files(tmp_path / "photographs") == ["precious"]
 
@@ -89,7 +90,7 @@ def test_folder_is_not_replaced_by_a_file(tmp_path):
     (tmp_path / "results").mkdir()
     (tmp_path / "results" / "precious").write_text("model")
     with pytest.raises(BadInput, match="results"):
-        store.write_bytes(tmp_path / "results", b"table")
+        atomic.write_bytes(tmp_path / "results", b"table")
     assert (tmp_path / "results" / "precious").read_text() == "model" and files(tmp_path) == ["results"]
 
 
@@ -97,9 +98,9 @@ def test_error_inside_an_hdf5_file_leaves_nothing(tmp_path):
     label = np.zeros((2, 2), np.uint8)
     with (
         pytest.raises(RuntimeError),
-        store.create_pseudolabels(tmp_path / "labels.h5", CLASSES, IDS, IDS, (2, 2), MADE_BY) as write,
+        labelfiles.create_pseudolabels(tmp_path / "labels.h5", CLASSES, IDS, IDS, (2, 2), MADE_BY) as write,
     ):
-        write(0, label, store.ImageStatistics(0.5, np.zeros(3), np.zeros(3, int)))
+        write(0, label, ImageStatistics(0.5, np.zeros(3), np.zeros(3, int)))
         raise RuntimeError
     assert files(tmp_path) == []
 
@@ -107,14 +108,14 @@ def test_error_inside_an_hdf5_file_leaves_nothing(tmp_path):
 def test_place_that_cannot_be_written_is_named(tmp_path):
     (tmp_path / "file").write_text("in the way")
     with pytest.raises(BadInput, match=r"file/table\.csv: cannot be written"):
-        store.write_bytes(tmp_path / "file" / "table.csv", b"x")
+        atomic.write_bytes(tmp_path / "file" / "table.csv", b"x")
 
 
 KILL_WHILE_WRITING = """
 import os, signal, sys
 from pathlib import Path
-from cotrain import store
-with store.replacing(Path(sys.argv[1])) as temporary:
+from cotrain.files import atomic
+with atomic.replacing(Path(sys.argv[1])) as temporary:
     temporary.write_text("half")
     os.kill(os.getpid(), signal.SIGKILL)
 """
@@ -124,16 +125,16 @@ def test_leftovers_of_killed_processes_are_removed_and_those_of_live_ones_are_no
     path = tmp_path / "a [file]"
     killed = subprocess.run([sys.executable, "-c", KILL_WHILE_WRITING, path], check=False)
     assert killed.returncode == -signal.SIGKILL and len(files(tmp_path)) == 1
-    with store.replacing(path) as live:
+    with atomic.replacing(path) as live:
         assert files(tmp_path) == [live.parent.name]
         live.write_text("of the live one")
-        store.write_bytes(path, b"of another")
+        atomic.write_bytes(path, b"of another")
         assert path.read_text() == "of another" and live.exists()
     assert path.read_text() == "of the live one" and files(tmp_path) == ["a [file]"]
 
 
 def test_workplace_that_is_cleaned_up_before_it_is_locked_is_made_anew(tmp_path, monkeypatch):
-    locked, taken = store._locked, []
+    locked, taken = atomic._locked, []
 
     def late(folder):
         if not taken:
@@ -141,8 +142,8 @@ def test_workplace_that_is_cleaned_up_before_it_is_locked_is_made_anew(tmp_path,
             shutil.rmtree(folder)
         return locked(folder)
 
-    monkeypatch.setattr(store, "_locked", late)
-    store.write_bytes(tmp_path / "file", b"whole")
+    monkeypatch.setattr(atomic, "_locked", late)
+    atomic.write_bytes(tmp_path / "file", b"whole")
     assert taken and files(tmp_path) == ["file"]
 
 
@@ -152,16 +153,16 @@ def test_file_system_without_locks_is_written_to_and_leftovers_stay(tmp_path, mo
     def flock(*_):
         raise OSError(errno.ENOSYS, "Function not implemented")
 
-    monkeypatch.setattr(store.fcntl, "flock", flock)
-    store.write_bytes(tmp_path / "file", b"whole")
+    monkeypatch.setattr(atomic.fcntl, "flock", flock)
+    atomic.write_bytes(tmp_path / "file", b"whole")
     assert files(tmp_path) == [".file.01234567.tmp", "file"]
 
 
 def test_readers_see_the_old_file_or_the_new_one_while_it_is_replaced(tmp_path):
     path, contents = tmp_path / "file", {bytes([i]) * 300_000 for i in range(2)}
-    store.write_bytes(path, min(contents))
+    atomic.write_bytes(path, min(contents))
     with path.open("rb") as opened_before, ThreadPoolExecutor(1) as pool:
-        writing = pool.submit(lambda: [store.write_bytes(path, data) for _ in range(20) for data in sorted(contents)])
+        writing = pool.submit(lambda: [atomic.write_bytes(path, data) for _ in range(20) for data in sorted(contents)])
         while not writing.done():
             assert path.read_bytes() in contents
         writing.result()
@@ -174,7 +175,7 @@ def test_bytes_and_names_are_on_disk_before_what_follows(tmp_path, monkeypatch):
     opened = Path("/proc/self/fd")
     monkeypatch.setattr(os, "fsync", lambda f: (done.append((opened / str(f)).readlink().name), fsync(f)))
     monkeypatch.setattr(Path, "rename", lambda old, new: (done.append(f"rename to {Path(new).name}"), rename(old, new)))
-    with store.replacing(tmp_path / "folder") as temporary:
+    with atomic.replacing(tmp_path / "folder") as temporary:
         (temporary / "images").mkdir(parents=True)
         (temporary / "images" / "0.png").write_text("0")
     assert sorted(done[:3]) == ["0.png", "images", "new"] and done[3:] == ["rename to folder", tmp_path.name]
@@ -199,7 +200,7 @@ def test_same_content_gives_the_same_bytes_a_second_later(tmp_path):
     for name in ("a", "b"):
         write_pseudolabels(tmp_path / name / "labels.h5", IDS, label, confidence)
         write_thresholds(tmp_path / name / "thresholds.csv", [0.1, 1 / 3, 0.9])
-        store.write_json(tmp_path / name / "metrics.json", "metrics", {"miou": 1 / 3}, MADE_BY)
+        scores.write_json(tmp_path / name / "metrics.json", "metrics", {"miou": 1 / 3}, MADE_BY)
         time.sleep(1.1)  # time stamps of HDF5 count seconds
     for path in (tmp_path / "a").iterdir():
         assert path.read_bytes() == (tmp_path / "b" / path.name).read_bytes(), path.name
@@ -232,7 +233,7 @@ def test_file_of_no_images_can_be_written_and_read(tmp_path):
 
 
 def opened(path, kind="pseudolabels") -> None:
-    with store.open_hdf5(path, kind) as file:
+    with hdf5.open_hdf5(path, kind) as file:
         for name in ("label", "image_id", "confidence"):
             _ = file[name][:]
 
@@ -265,7 +266,7 @@ def test_hdf5_of_a_later_version(labels):
 def test_carriage_return_is_refused_and_not_lost(tmp_path):
     row = {"image_id": "a", "image": "\r/a.png", "label": "", "height": 1, "width": 2}
     with pytest.raises(BadInput, match=r"'\\r/a.png' has a carriage return"):
-        store.write_table(tmp_path / "index.csv", "index", [row], MADE_BY)
+        tables.write_table(tmp_path / "index.csv", "index", [row], MADE_BY)
     assert list(tmp_path.iterdir()) == []
 
 
@@ -286,10 +287,10 @@ def test_text_of_variable_length_is_refused_and_not_read(labels):
 def test_long_text_is_kept_whole(tmp_path):
     """HDF5 keeps attributes of more than 64 KiB in another way."""
     made_by = {"settings": {"é": "x" * 200_000}, "stage": "draw", "inputs": {}}
-    with store.create_hdf5(tmp_path / "long.h5", "pictures", ("a", "b"), made_by) as file:
-        store.write_strings(file, "image_id", ["é", "longer"])
-    with store.open_hdf5(tmp_path / "long.h5") as file:
-        assert json.loads(file.attrs["provenance"]) == made_by and store.image_ids(file) == ["é", "longer"]
+    with hdf5.create_hdf5(tmp_path / "long.h5", "pictures", ("a", "b"), made_by) as file:
+        hdf5.write_strings(file, "image_id", ["é", "longer"])
+    with hdf5.open_hdf5(tmp_path / "long.h5") as file:
+        assert json.loads(file.attrs["provenance"]) == made_by and hdf5.image_ids(file) == ["é", "longer"]
 
 
 def test_text_file_named_h5(tmp_path):
@@ -331,7 +332,7 @@ def test_hdf5_without_a_dataset_it_should_have(labels):
 def read(tmp_path, text: str | bytes, kind: str = "index"):
     path = tmp_path / "table.csv"
     path.write_bytes(text if isinstance(text, bytes) else text.encode())
-    return store.read_table(path, kind)
+    return tables.read_table(path, kind)
 
 
 def test_table_comes_back_as_written_and_text_stays_text(tmp_path):
@@ -339,19 +340,19 @@ def test_table_comes_back_as_written_and_text_stays_text(tmp_path):
         {"image_id": "00042", "image": "/data/a,b.png", "label": "", "height": 4, "width": 6},
         {"image_id": "NA", "image": 'quoted "c".png', "label": "1.50", "height": 5, "width": 7},
     ]
-    store.write_table(tmp_path / "index.csv", "index", rows, MADE_BY)
-    assert store.read_table(tmp_path / "index.csv", "index").to_dict("records") == rows
+    tables.write_table(tmp_path / "index.csv", "index", rows, MADE_BY)
+    assert tables.read_table(tmp_path / "index.csv", "index").to_dict("records") == rows
 
 
 def test_threshold_comes_back_exactly(tmp_path):
     thresholds = [1 / 3, 32768 / 65535, 0.1 + 0.2]
-    table = store.read_table(write_thresholds(tmp_path / "thresholds.csv", thresholds), "thresholds")
+    table = tables.read_table(write_thresholds(tmp_path / "thresholds.csv", thresholds), "thresholds")
     assert table["threshold"].tolist() == thresholds
 
 
 def test_table_of_no_rows_keeps_its_columns(tmp_path):
-    store.write_table(tmp_path / "selected.csv", "selected", [], MADE_BY)
-    table = store.read_table(tmp_path / "selected.csv", "selected")
+    tables.write_table(tmp_path / "selected.csv", "selected", [], MADE_BY)
+    table = tables.read_table(tmp_path / "selected.csv", "selected")
     assert len(table) == 0 and list(table) == ["image_id", "confidence", "reason"]
 
 
@@ -385,19 +386,19 @@ def test_file_that_is_no_table(tmp_path, content):
 
 def test_missing_table_and_folder_in_its_place(tmp_path):
     with pytest.raises(BadInput, match=r"none\.csv: no such file"):
-        store.read_table(tmp_path / "none.csv", "index")
+        tables.read_table(tmp_path / "none.csv", "index")
     with pytest.raises(BadInput, match="not a CSV table"):
-        store.read_table(tmp_path, "index")
+        tables.read_table(tmp_path, "index")
 
 
 def test_json_of_another_kind_or_none_at_all(tmp_path):
-    store.write_json(tmp_path / "measure.json", "measure", {}, MADE_BY)
+    scores.write_json(tmp_path / "measure.json", "measure", {}, MADE_BY)
     with pytest.raises(BadInput, match=r"measure\.json: not a cotrain-metrics file"):
-        store.read_json(tmp_path / "measure.json", "metrics")
+        scores.read_json(tmp_path / "measure.json", "metrics")
     for text in ("{", "[1]", "\xff"):
         (tmp_path / "other.json").write_text(text, encoding="latin-1")
         with pytest.raises(BadInput, match=r"other\.json: not"):
-            store.read_json(tmp_path / "other.json", "metrics")
+            scores.read_json(tmp_path / "other.json", "metrics")
 
 
 # ---- provenance -------------------------------------------------------------------------------------------------
@@ -417,35 +418,35 @@ def test_provenance_holds_stage_settings_hashed_inputs_and_code_version(made_by,
 
 
 def test_provenance_comes_back_from_every_kind_of_file(made_by, tmp_path):
-    store.write_table(tmp_path / "table.csv", "selected", [], made_by)
-    store.write_json(tmp_path / "metrics.json", "metrics", {}, made_by)
-    with store.create_hdf5(tmp_path / "labels.h5", "pseudolabels", CLASSES, made_by):
+    tables.write_table(tmp_path / "table.csv", "selected", [], made_by)
+    scores.write_json(tmp_path / "metrics.json", "metrics", {}, made_by)
+    with hdf5.create_hdf5(tmp_path / "labels.h5", "pseudolabels", CLASSES, made_by):
         pass
     save(tmp_path / "scenes" / "a.png", np.zeros((2, 2), np.uint8))
-    store.write_sidecar(tmp_path / "scenes", made_by)
+    atomic.write_sidecar(tmp_path / "scenes", made_by)
     for name in ("table.csv", "metrics.json", "labels.h5", "scenes"):
-        assert store.read_provenance(tmp_path / name) == made_by
+        assert origins.read_provenance(tmp_path / name) == made_by
 
 
 def test_table_changed_by_hand_is_noticed(made_by, tmp_path):
-    store.write_table(tmp_path / "table.csv", "selected", [], made_by)
+    tables.write_table(tmp_path / "table.csv", "selected", [], made_by)
     with (tmp_path / "table.csv").open("a") as file:
         file.write("a,0.5,by hand\n")
     with pytest.raises(BadInput, match=r"table\.csv: it was changed after it was made"):
-        store.read_provenance(tmp_path / "table.csv")
+        origins.read_provenance(tmp_path / "table.csv")
 
 
 @pytest.mark.parametrize("change", ["rename", "edit", "add"])
 def test_folder_changed_by_hand_is_noticed(made_by, tmp_path, change):
     folder = tmp_path / "scenes"
     save(folder / "a.png", np.zeros((2, 2), np.uint8))
-    store.write_sidecar(folder, made_by)
+    atomic.write_sidecar(folder, made_by)
     if change == "rename":
         (folder / "a.png").rename(folder / "b.png")
     else:
         save(folder / ("a.png" if change == "edit" else "b.png"), np.ones((2, 2), np.uint8))
     with pytest.raises(BadInput, match="scenes: it was changed"):
-        store.read_provenance(folder)
+        origins.read_provenance(folder)
 
 
 def test_files_of_others_have_no_provenance(tmp_path):
@@ -453,12 +454,12 @@ def test_files_of_others_have_no_provenance(tmp_path):
     (tmp_path / "list.json").write_text("[1, 2]")
     for name, message in (("table.csv", "nothing is known"), ("list.json", ""), ("none.csv", "no such file")):
         with pytest.raises(BadInput, match=f"{name}: {message}"):
-            store.read_provenance(tmp_path / name)
+            origins.read_provenance(tmp_path / name)
 
 
 def test_half_a_sidecar_is_no_provenance(made_by, tmp_path):
-    store.write_table(tmp_path / "table.csv", "selected", [], made_by)
+    tables.write_table(tmp_path / "table.csv", "selected", [], made_by)
     (sidecar,) = (path for path in tmp_path.iterdir() if path.name.startswith(".table.csv"))
     sidecar.write_text(sidecar.read_text()[:40])
     with pytest.raises(BadInput, match=r"table\.csv: nothing is known"):
-        store.read_provenance(tmp_path / "table.csv")
+        origins.read_provenance(tmp_path / "table.csv")

@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 
 from cotrain.base.errors import BadInput
-from cotrain.files import store
-from cotrain.files.provenance import listing, provenance, sidecar
+from cotrain.files import atomic
+from cotrain.files.provenance import listing, provenance
+from cotrain.files.sidecars import sidecar
 from cotrain.reruns import tickets
 from cotrain.reruns.tickets import PAST, Reruns, reasons_to_rerun, settle, wanted
 
@@ -39,8 +40,8 @@ def job(tmp_path, monkeypatch):
 def make(path: str, stage: str, settings: dict, inputs: dict[str, list[str]], text: str = "") -> None:
     """A file with its provenance beside it; its content is its name, or `text`."""
     made_by = provenance(stage, settings, {role: [Path(p) for p in paths] for role, paths in inputs.items()})
-    store.write_bytes(Path(path), (text or path).encode())
-    store.write_sidecar(Path(path), made_by)
+    atomic.write_bytes(Path(path), (text or path).encode())
+    atomic.write_sidecar(Path(path), made_by)
 
 
 def test_ticket_is_old_while_all_is_as_it_was(job):
@@ -141,8 +142,8 @@ def test_input_that_was_edited_by_hand_before_it_was_read_is_no_reason(job, tmp_
     """The file beside it tells of other bytes, those that were overwritten."""
     (tmp_path / "run/index.csv").write_text("by hand")
     made_by = provenance("draw", DRAW, {"index": [(tmp_path / "run/index.csv").relative_to(tmp_path)]})
-    store.write_bytes(tmp_path / "run/out.csv", b"out")
-    store.write_sidecar(tmp_path / "run/out.csv", made_by)
+    atomic.write_bytes(tmp_path / "run/out.csv", b"out")
+    atomic.write_sidecar(tmp_path / "run/out.csv", made_by)
     assert not job()
 
 
@@ -153,7 +154,7 @@ def test_same_table_of_other_scenes_makes_a_new_ticket(tmp_path, monkeypatch):
     def render(content: str) -> None:
         (tmp_path / "scenes").mkdir(exist_ok=True)
         (tmp_path / "scenes/0.png").write_text(content)
-        store.write_sidecar(tmp_path / "scenes", provenance("render", {}, {}))
+        atomic.write_sidecar(tmp_path / "scenes", provenance("render", {}, {}))
         make("run/index.csv", "index", {"images": "{id}.png", "labels": None}, {"root": ["scenes"]})
 
     render("a")

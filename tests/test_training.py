@@ -7,7 +7,7 @@ import pytest
 import torch
 from conftest import CLASSES, MADE_BY, VOID, save, write_index, write_pseudolabels, write_thresholds
 
-from cotrain.files import store
+from cotrain.files import hdf5
 
 SIZE = (32, 48)
 IDENTITY = {"0": 0, "1": 1, "2": 2}
@@ -79,8 +79,8 @@ def test_epochs_without_a_target_image_in_the_mini_batch_are_refused(refused, pa
 def test_class_balanced_training_sees_the_images_with_rare_classes_more_often(cotrain, paths, tmp_path):
     """At a low temperature only class 2 is drawn, which one source image has: the others might as well be black."""
     statistics = tmp_path / "statistics.h5"
-    with store.create_hdf5(statistics, "statistics", CLASSES, MADE_BY) as file:
-        store.write_strings(file, "image_id", [*"abcd"])
+    with hdf5.create_hdf5(statistics, "statistics", CLASSES, MADE_BY) as file:
+        hdf5.write_strings(file, "image_id", [*"abcd"])
         file["class_pixels"] = [[500, 500, 0], [500, 500, 0], [500, 499, 1], [500, 500, 0]]
     options = {"balance_temperature": 0.001, "course": course(steps=2)}
     found = trained(cotrain, tmp_path / "a.pt", options, source=paths["source"], statistics=statistics)

@@ -15,9 +15,9 @@ import yaml
 from conftest import PROJECT, save
 from PIL import Image
 
-from cotrain.files import store
+from cotrain.data.descriptions import load_labelset
+from cotrain.files import scores
 from cotrain.procedure.plan import Plan
-from cotrain.settings.config import load_labelset
 
 WORKFLOW = PROJECT / "workflow"
 SIZE = (32, 64)  # working size
@@ -277,4 +277,4 @@ def through(cotrain, plan: Plan, folder: Path) -> dict:
     stage("infer", "final", **paths, out=folder / "predictions.h5")
     paths["images"] = folder / "validation.csv"
     stage("evaluate", "source", **paths, out=folder / "metrics.json")
-    return store.read_json(folder / "metrics.json", "metrics")
+    return scores.read_json(folder / "metrics.json", "metrics")

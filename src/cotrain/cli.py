@@ -18,7 +18,7 @@ from cotrain.base.gpus import lease
 from cotrain.base.malloc import collect_again, keep_freed
 from cotrain.base.progress import last_line, quietly
 from cotrain.files.code import module_of
-from cotrain.settings.stages import Strict, parse_json
+from cotrain.settings.strict import Strict, parse_json
 
 STAGES = {
     "render": "render a folder of toycity scenes",
@@ -249,10 +249,10 @@ def _all_or_none(outputs: list[Path]) -> typing.Iterator[None]:
     try:
         yield
     except BadInput:
-        from cotrain.files import store
+        from cotrain.files import atomic
 
         for path in new:
-            store.remove(path)
+            atomic.remove(path)
         raise
 
 

@@ -7,7 +7,7 @@ import numpy as np
 from box import CLASSES, IDS, SIZE, collector, cut, flip, orphan, write
 from conftest import MADE_BY, PROJECT, write_predictions, write_pseudolabels, write_selected, write_thresholds
 
-from cotrain.files import store
+from cotrain.files import hdf5, scores
 
 CASES, case = collector()
 INDEX = "image_id,image,label,height,width\n"
@@ -53,12 +53,12 @@ def bit_flipped_in_a_label_map_whose_sidecar_is_lost(box):
 @case("predictions.h5: damaged", "run the stage that makes it again")
 def bit_flipped_in_predictions_names_the_file_that_is_read_and_not_the_one_that_is_written(box):
     made = box / "kept.h5"
-    with store.create_hdf5(made, "predictions", CLASSES, MADE_BY) as file:
-        store.write_strings(file, "image_id", IDS)
+    with hdf5.create_hdf5(made, "predictions", CLASSES, MADE_BY) as file:
+        hdf5.write_strings(file, "image_id", IDS)
         for name, values, filters in zip(
-            ("label", "confidence"), box.maps, (store.LABEL_FILTER, store.CONFIDENCE_FILTER), strict=True
+            ("label", "confidence"), box.maps, (hdf5.LABEL_FILTER, hdf5.CONFIDENCE_FILTER), strict=True
         ):
-            store.create_maps(file, name, (len(IDS), 1, *SIZE), values.dtype.type, filters)[...] = values[:, None]
+            hdf5.create_maps(file, name, (len(IDS), 1, *SIZE), values.dtype.type, filters)[...] = values[:, None]
         file["histogram"] = np.zeros((3, 65536), np.int64)
     orphan(made).rename(box.predictions)
     flip(orphan(box.predictions), chunk_of(box.predictions, "confidence", 2))
@@ -402,8 +402,8 @@ def rates_that_are_words(box):
 @case("summary.csv: column miou is missing")
 def summary_without_scores(box):
     summary = write(box / "summary.csv", "round,name\nfinal,last\n")
-    with store.create_hdf5(box / "pictures.h5", "pictures", CLASSES, MADE_BY) as file:
-        store.write_strings(file, "image_id", [])
+    with hdf5.create_hdf5(box / "pictures.h5", "pictures", CLASSES, MADE_BY) as file:
+        hdf5.write_strings(file, "image_id", [])
     settings = {"colors": [[c, [0, 0, 0]] for c in CLASSES], "columns": ["last"], "series": [["a", ["final"]]]}
     paths = {"summary": summary, "predictions": box / "pictures.h5", "images": box.index}
     return box.command("plot", settings, **paths, out=[box / "1.png", box / "2.png"])
@@ -445,7 +445,7 @@ def report_of_thresholds_of_other_classes(box):
 @case("final.json: ", "confusion is not 3 rows of 3 numbers")
 def report_of_scores_with_half_a_confusion(box):
     content = {"classes": CLASSES, "images": 1, "miou": 0.5, "iou": [0.5] * 3, "confusion": [[1, 2, 3]]}
-    store.write_json(box / "final.json", "metrics", content, MADE_BY)
+    scores.write_json(box / "final.json", "metrics", content, MADE_BY)
     return box.report(metrics=box / "final.json")
 
 

@@ -8,17 +8,18 @@ import numpy as np
 from box import CLASSES, IDS, LABELS, SIZE, collector, cut, flip, orphan, write
 from conftest import MADE_BY, write_pseudolabels
 
-from cotrain.files import store
+from cotrain.files import hdf5
 
 CASES, case = collector()
 
 
 def build(path: Path) -> None:
     """A model file of random weights."""
-    from cotrain.networks import models
-    from cotrain.settings.stages import Model
+    from cotrain.networks import build as networks
+    from cotrain.networks import checkpoint
+    from cotrain.settings.model import Model
 
-    models.save(path, models.build(Model(architecture="FPN", weights=None), CLASSES), {})
+    checkpoint.save(path, networks.build(Model(architecture="FPN", weights=None), CLASSES), {})
     orphan(path)
 
 
@@ -168,8 +169,8 @@ def training_on_pseudolabels_of_other_classes(box):
 
 @case("statistics.h5: other images or classes than --source")
 def class_balance_of_other_images(box):
-    with store.create_hdf5(box / "statistics.h5", "statistics", CLASSES, MADE_BY) as file:
-        store.write_strings(file, "image_id", ["x"])
+    with hdf5.create_hdf5(box / "statistics.h5", "statistics", CLASSES, MADE_BY) as file:
+        hdf5.write_strings(file, "image_id", ["x"])
         file["class_pixels"] = np.ones((1, 3), np.int64)
     settings = {"source": LABELS, "source_size": SIZE, "balance_temperature": 0.01}
     return box.command("train", settings, init=box.model, source=box.index, statistics=box / "statistics.h5")

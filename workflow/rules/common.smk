@@ -5,10 +5,10 @@ from pathlib import Path
 
 from snakemake.io import apply_wildcards
 
-from cotrain.settings.config import read_plain
+from cotrain.settings.yaml_files import read_plain
 from cotrain.base.errors import BadInput
 from cotrain.procedure.plan import ROUND, SHARD, Plan, round_of
-from cotrain.files.provenance import sidecar
+from cotrain.files.sidecars import sidecar
 from cotrain.reruns.tickets import Reruns, wanted
 from cotrain.reruns.sharing import hold, take
 

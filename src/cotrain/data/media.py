@@ -10,8 +10,8 @@ import numpy as np
 from PIL import Image
 
 from cotrain.base.errors import BadInput
-from cotrain.data import datasets
-from cotrain.files.provenance import matching
+from cotrain.base.patterns import matching
+from cotrain.data import images
 
 VIDEOS = (".avi", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".webm")
 FPS = 25  # of a video that does not say
@@ -38,7 +38,7 @@ def listed(given: list[Path], out: Path) -> list[Footage]:
             raise BadInput(f"{path}: {names[name]} has the same name, {name}; predict them into different folders")
         names[name] = path
         if not video:
-            datasets.size(path, datasets.PHOTOGRAPHS)
+            images.size(path, images.PHOTOGRAPHS)
     for name, path, _ in found:
         if clash := [str(folder) for folder in Path(name).parents if str(folder) in names]:
             raise BadInput(f"{path}: {clash[0]} is also the name of {names[clash[0]]}; rename one of them")
@@ -57,7 +57,7 @@ def _in(path: Path, out: Path) -> list[Footage]:
             raise BadInput(f"{path}: a device, expected a photograph, a video or a folder of them")
         return [Footage(path.stem, path, path.suffix.lower() in VIDEOS)]
     Image.init()
-    photographs = {end for end, kind in Image.registered_extensions().items() if kind in datasets.FORMATS}
+    photographs = {end for end, kind in Image.registered_extensions().items() if kind in images.FORMATS}
     below = sorted(Path(name) for name, _ in matching(path, "{id}"))
     chosen = [name for name in below if name.suffix.lower() in {*photographs, *VIDEOS} and (path / name).is_file()]
     kept = [name for name in chosen if out.resolve() not in (path / name).resolve().parents]

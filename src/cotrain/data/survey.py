@@ -11,10 +11,12 @@ from typing import NamedTuple
 import numpy as np
 
 from cotrain.base.errors import BadInput
+from cotrain.base.patterns import matching
 from cotrain.base.progress import progress
-from cotrain.data import datasets
-from cotrain.files.provenance import matching
-from cotrain.settings.stages import Coding, Layout
+from cotrain.data import indexing
+from cotrain.data.images import read_image
+from cotrain.data.labels import read_values
+from cotrain.settings.datasets import Coding, Layout
 
 
 class Pair(NamedTuple):
@@ -76,7 +78,7 @@ class Survey:
 
 def survey(root: Path, layout: Layout, threads: int, name: str) -> Survey:
     """Read what a layout is about, `threads` images at a time; `name` is shown in the progress."""
-    images = datasets.find(root, layout)
+    images = indexing.find(root, layout)
     if not images:
         raise BadInput(f"{root}: no image matches {layout.images}; check the folder and the dataset's pattern")
     labels = {i: root / path for i, path in matching(root, layout.labels)} if layout.labels else {}
@@ -93,14 +95,14 @@ def survey(root: Path, layout: Layout, threads: int, name: str) -> Survey:
 def _read(image_id: str, image: Path, label: Path | None, encoding: str) -> Pair:
     found, faults = {}, []
     try:
-        pixels = datasets.read_image(image)
+        pixels = read_image(image)
         text = np.array(pixels.shape).tobytes() + pixels.tobytes()
         found |= {"size": pixels.shape[:2], "digest": hashlib.blake2b(text, digest_size=16).digest()}
     except BadInput as error:
         faults.append(str(error))
     try:
         if label:
-            raw = datasets.read_values(label, encoding)
+            raw = read_values(label, encoding)
             found |= {"label_size": raw.shape, "values": _count(raw)}
     except BadInput as error:
         faults.append(str(error))

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from cotrain.method.pseudolabels import VOID
+from cotrain.method.labelmaps import VOID
 
 
 def confusion_matrix(truth: np.ndarray, prediction: np.ndarray, classes: int) -> np.ndarray:

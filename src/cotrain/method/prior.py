@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from cotrain.method.pseudolabels import VOID
+from cotrain.method.labelmaps import VOID
 
 
 def count(counts: np.ndarray, label: np.ndarray) -> None:

@@ -1,6 +1,5 @@
-"""How settings move with cycles and images with steps; and seeds, so that every draw is a function of its name."""
+"""Portions of cycles, lengths of trainings, and the order in which images are drawn."""
 
-import hashlib
 import math
 from functools import lru_cache
 
@@ -15,12 +14,6 @@ def portion(start: float, step: float, maximum: float, k: int) -> float:
 def iterations(steps: int | None, epochs: float | None, images: int, per_step: int) -> int:
     """Length of a training: `steps`, or as many as show `images` images `epochs` times with `per_step` in a batch."""
     return steps or math.ceil(epochs * images / per_step - 1e-9)
-
-
-def seed_of(seed: int, *names: str | int) -> int:
-    """A seed in [0, 2^32) for one use of randomness, named by stage, round or the like."""
-    text = "/".join(str(name) for name in (seed, *names))
-    return int.from_bytes(hashlib.sha256(text.encode()).digest()[:4], "big")
 
 
 @lru_cache(maxsize=8)

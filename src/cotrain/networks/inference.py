@@ -14,10 +14,10 @@ import numpy as np
 import torch
 from torch.nn import functional as F
 
-from cotrain.method.pseudolabels import SCALE, VOID
-from cotrain.method.sampling import seed_of
-from cotrain.networks.models import Segmenter
-from cotrain.settings.stages import Infer, Patches, Shard
+from cotrain.base.seeds import seed_of
+from cotrain.method.labelmaps import SCALE, VOID
+from cotrain.networks.segmenter import Segmenter
+from cotrain.settings.inference import Infer, Patches, Shard
 
 Probabilities = Callable[[torch.Tensor], torch.Tensor]  # images (B, 3, H, W) uint8 → (B, C, H, W) float32
 Images = Iterable[tuple[str, np.ndarray]]  # id and image (H, W, 3) uint8, all of one size

@@ -13,11 +13,13 @@ from typing import NamedTuple
 
 from pydantic import Field
 
-from cotrain.data import datasets
+from cotrain.data import indexing
 from cotrain.method.sampling import iterations
 from cotrain.procedure.plan import FINAL, SELFTRAIN, SOURCE, SOURCE_2, SOURCE_ONLY, UPPER_BOUND, Plan
 from cotrain.settings.config import CoTraining, SelfTraining
-from cotrain.settings.stages import Index, Positive, Strict
+from cotrain.settings.datasets import Index
+from cotrain.settings.strict import Strict
+from cotrain.settings.types import Positive
 
 GPUS = (1, 2, 4, 8)
 NETWORK = ("train_source", "finetune", "train_final", "train_upper_bound", "infer", "infer_shard", "evaluate")
@@ -188,7 +190,7 @@ class Costs:
                 found[name] = min(there, domain.limit or there)
             else:
                 settings = Index.model_validate_json(self.plan.settings("index", name))
-                found[name] = len(datasets.listed(Path(self.plan.data_root(name)), settings))
+                found[name] = len(indexing.listed(Path(self.plan.data_root(name)), settings))
         return found
 
     def candidates(self, round: str) -> int:

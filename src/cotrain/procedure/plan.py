@@ -16,22 +16,15 @@ from pydantic import BaseModel
 
 from cotrain.base.errors import BadInput
 from cotrain.base.gpus import gpus
-from cotrain.method.sampling import portion, seed_of
+from cotrain.base.seeds import seed_of
+from cotrain.data.descriptions import Part, label_values, layout, load_datasets, load_labelset, missing_classes, parts
+from cotrain.method.sampling import portion
 from cotrain.settings import architectures
-from cotrain.settings.config import (
-    Config,
-    Domain,
-    LabelSet,
-    NamedModel,
-    Part,
-    label_values,
-    layout,
-    load_datasets,
-    load_labelset,
-    missing_classes,
-    parts,
-)
-from cotrain.settings.stages import Dataset, parse, workers_of
+from cotrain.settings.config import Config, Domain, NamedModel
+from cotrain.settings.datasets import Dataset
+from cotrain.settings.labelset import LabelSet
+from cotrain.settings.strict import parse
+from cotrain.settings.training import workers_of
 
 SOURCE, SOURCE_ONLY, UPPER_BOUND, FINAL = "source", "source_only", "upper_bound", "final"
 SELFTRAIN, MIXBATCH, COTRAIN = "selftrain", "mixbatch", "cotrain"

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from cotrain.method.pseudolabels import VOID
+from cotrain.method.labelmaps import VOID
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -9,9 +9,9 @@ import numpy as np
 import pandas as pd
 
 from cotrain.base.progress import times
-from cotrain.files.provenance import entries, in_force, kept
+from cotrain.files.sidecars import entries, in_force, kept
 from cotrain.report import charts
-from cotrain.settings.stages import Report
+from cotrain.settings.report import Report
 
 BINS = 20  # of image confidences
 NUMBERS = "miou", "gap_closed", "coverage", "accuracy"

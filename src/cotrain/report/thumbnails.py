@@ -7,7 +7,7 @@ from functools import cache
 import numpy as np
 from PIL import Image
 
-from cotrain.method.pseudolabels import SCALE, VOID
+from cotrain.method.labelmaps import SCALE, VOID
 
 Color = tuple[int, int, int]
 STRIPES = ((0, 0, 0), (235, 235, 235))  # of void

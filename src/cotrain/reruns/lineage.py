@@ -6,9 +6,11 @@ from itertools import zip_longest
 from pathlib import Path
 
 from cotrain.base.errors import BadInput
-from cotrain.files import store
+from cotrain.files import atomic, origins
 from cotrain.files.code import manifest
-from cotrain.files.provenance import digest, dropped, entries, in_force, kept, listed, made_files, sha256, sidecar
+from cotrain.files.hashes import sha256
+from cotrain.files.provenance import digest, listed
+from cotrain.files.sidecars import dropped, entries, in_force, kept, made_files, sidecar
 from cotrain.reruns.tickets import code_changes
 
 OURS = {".h5", ".csv", ".json", ".pt"}  # endings of files that must have their provenance beside them
@@ -20,10 +22,10 @@ def made_by(path: Path) -> dict:
     if found and (dropped(path) or (path.exists() and found["sha256"] == sha256(path))):
         return found["provenance"]
     if path.suffix == ".pt":
-        from cotrain.networks import models
+        from cotrain.networks import checkpoint
 
-        return models.read(path)["provenance"]
-    return store.read_provenance(path)
+        return checkpoint.read(path)["provenance"]
+    return origins.read_provenance(path)
 
 
 class Checker:
@@ -198,7 +200,7 @@ def accept(folder: Path) -> int:
         if found and found.get("accepted", found["provenance"].get("definitions")) != now:
             count += 1
             text = json.dumps(found | {"accepted": now}, indent=1, sort_keys=True)
-            store.write_bytes(sidecar(path), text.encode())
+            atomic.write_bytes(sidecar(path), text.encode())
     return count
 
 

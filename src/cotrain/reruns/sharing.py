@@ -12,7 +12,9 @@ from pathlib import Path
 from typing import IO, Any
 
 from cotrain.base.errors import BadInput
-from cotrain.files.provenance import BINARY, dropped, entries, kept, sha256, sidecar
+from cotrain.files.hashes import sha256
+from cotrain.files.provenance import BINARY
+from cotrain.files.sidecars import dropped, entries, kept, sidecar
 from cotrain.procedure.plan import Plan
 from cotrain.reruns.tickets import TICKETS, WITHOUT_EFFECT, Wanted, read_ticket, reasons_to_rerun, wanted, writable
 
@@ -135,7 +137,7 @@ def _has(path: Path, hashed: str, other: Path, run: Path) -> bool:
 
 def _copy(source: Path, target: Path, other: Path, run: Path) -> None:
     """The file, or a hard link of one that nobody edits by hand, and the file beside it, with this run's paths."""
-    from cotrain.files import store  # imports what most starts do without
+    from cotrain.files import atomic  # imports what most starts do without
 
     found = kept(source)
     for _, entry in entries(found["provenance"]):
@@ -143,13 +145,13 @@ def _copy(source: Path, target: Path, other: Path, run: Path) -> None:
             entry["path"] = str(run / path.relative_to(other))
     found = {"taken_from": str(source)} | found
     if source.exists():
-        with store.replacing(target) as new:
+        with atomic.replacing(target) as new:
             if source.suffix in BINARY:
                 with contextlib.suppress(OSError):  # a file system without links
                     os.link(source, new)
             if not new.exists():
                 shutil.copy2(source, new)
-    store.write_bytes(sidecar(target), json.dumps(found, indent=1, sort_keys=True).encode())
+    atomic.write_bytes(sidecar(target), json.dumps(found, indent=1, sort_keys=True).encode())
 
 
 def _logs(stage: str, job: str, logs: Path) -> list[Path]:

@@ -17,17 +17,9 @@ from typing import NamedTuple
 
 from cotrain.base.errors import BadInput
 from cotrain.files.code import manifest
-from cotrain.files.provenance import (
-    dropped,
-    entries,
-    kept,
-    listing,
-    made_files,
-    named_files,
-    sha256,
-    sidecar,
-    unchanged,
-)
+from cotrain.files.hashes import sha256
+from cotrain.files.provenance import listing, named_files, unchanged
+from cotrain.files.sidecars import dropped, entries, kept, made_files, sidecar
 from cotrain.settings.stages import completed
 
 TICKETS = ".tickets"

@@ -6,29 +6,29 @@ from pathlib import Path
 import numpy as np
 
 from cotrain.base.progress import progress
-from cotrain.data import datasets
-from cotrain.files import store
+from cotrain.base.seeds import seed_of
+from cotrain.data import images
+from cotrain.files import contract, tables
 from cotrain.method import color
-from cotrain.method.sampling import seed_of
-from cotrain.settings.stages import Color
+from cotrain.settings.source import Color
 
 
 def run(settings: Color, source: Path, target: Path, out: Path, made_by: dict) -> None:
-    sources, targets = store.read_table(source, "index"), store.read_table(target, "index")
+    sources, targets = tables.read_table(source, "index"), tables.read_table(target, "index")
     drawn = _draw(sources["image_id"].tolist(), settings.join, len(targets), settings.seed)
-    columns = list(store.TABLES["color"])[2:]
+    columns = list(contract.TABLES["color"])[2:]
 
     @cache
     def target_statistics(i: int) -> np.ndarray:
-        return color.lab_statistics(datasets.read_image(targets["image"][i], settings.target_size))
+        return color.lab_statistics(images.read_image(targets["image"][i], settings.target_size))
 
     rows = []
     for i, row in progress(enumerate(sources.itertuples()), "color alignment", "image", len(sources)):
-        own = color.lab_statistics(datasets.read_image(row.image, settings.source_size))
+        own = color.lab_statistics(images.read_image(row.image, settings.source_size))
         moments = np.concatenate([own, target_statistics(int(drawn[i]))])
         ids = {"image_id": row.image_id, "target_id": targets["image_id"][drawn[i]]}
         rows.append(ids | dict(zip(columns, moments, strict=True)))
-    store.write_table(out, "color", rows, made_by)
+    tables.write_table(out, "color", rows, made_by)
 
 
 def _draw(ids: list[str], parts: tuple[str, ...], targets: int, seed: int) -> np.ndarray:

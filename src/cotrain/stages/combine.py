@@ -5,9 +5,10 @@ from pathlib import Path
 
 from cotrain.base.errors import BadInput
 from cotrain.base.progress import progress
-from cotrain.files import store
-from cotrain.method.pseudolabels import combine, confidence_of, image_statistics
-from cotrain.settings.stages import Combine
+from cotrain.files import hdf5, labelfiles
+from cotrain.method.combination import combine
+from cotrain.method.labelmaps import confidence_of, image_statistics
+from cotrain.settings.pseudolabels import Combine
 
 
 def run(
@@ -18,16 +19,16 @@ def run(
     made_by: dict,
 ) -> None:
     with ExitStack() as stack:
-        labels = [stack.enter_context(store.open_hdf5(path, "pseudolabels")) for path in pseudolabels]
-        stored = [stack.enter_context(store.open_hdf5(path, "predictions")) for path in predictions]
-        ids, classes, size = store.image_ids(labels[0]), store.classes_of(labels[0]), labels[0]["label"].shape[1:]
+        labels = [stack.enter_context(hdf5.open_hdf5(path, "pseudolabels")) for path in pseudolabels]
+        stored = [stack.enter_context(hdf5.open_hdf5(path, "predictions")) for path in predictions]
+        ids, classes, size = hdf5.image_ids(labels[0]), hdf5.classes_of(labels[0]), labels[0]["label"].shape[1:]
         for file, path in zip(labels + stored, pseudolabels + predictions, strict=True):
-            same = store.image_ids(file) == ids and store.classes_of(file) == classes
+            same = hdf5.image_ids(file) == ids and hdf5.classes_of(file) == classes
             if not same or file["label"].shape[-2:] != size:
                 raise BadInput(f"{path}: other images, classes or size than {pseudolabels[0]}; give files of one cycle")
         writers = [
             stack.enter_context(
-                store.create_pseudolabels(path, classes, ids, file["round"].asstr()[:].tolist(), size, made_by)
+                labelfiles.create_pseudolabels(path, classes, ids, file["round"].asstr()[:].tolist(), size, made_by)
             )
             for path, file in zip(out, labels, strict=True)
         ]

@@ -5,30 +5,31 @@ from pathlib import Path
 import numpy as np
 
 from cotrain.base.progress import progress
-from cotrain.data import datasets
-from cotrain.files import store
+from cotrain.data import indexing, labels
+from cotrain.data.images import read_image
+from cotrain.files import hdf5, scores, tables
 from cotrain.method import metrics
-from cotrain.networks import inference, models
-from cotrain.settings.stages import Evaluate
+from cotrain.networks import checkpoint, devices, inference
+from cotrain.settings.inference import Evaluate
 
 
 def run(
     settings: Evaluate, model: list[Path], images: Path, out: Path, made_by: dict, pictures: Path | None = None
 ) -> None:
     """`--pictures` also keeps the predictions of some images, evenly spread over the set."""
-    rows = store.read_table(images, "index")
-    datasets.check_labelled(rows, images)
+    rows = tables.read_table(images, "index")
+    indexing.check_labelled(rows, images)
     classes = settings.labels.classes
-    models.prepare(settings.threads)
-    device = models.device_of(settings.device)
-    probabilities = inference.ensemble([models.load(m, classes, settings.trust).to(device) for m in model])
+    devices.prepare(settings.threads)
+    device = devices.device_of(settings.device)
+    probabilities = inference.ensemble([checkpoint.load(m, classes, settings.trust).to(device) for m in model])
     confusion = np.zeros((len(classes), len(classes)), np.int64)
     shown = set(np.linspace(0, len(rows) - 1, min(settings.pictures, len(rows))).round().astype(int).tolist())
     kept = {}
     maps = inference.whole(inference.views(probabilities, settings.scales, settings.flip), settings.batch)
-    photographs = ((row.image_id, datasets.read_image(row.image, settings.size)) for row in rows.itertuples())
+    photographs = ((row.image_id, read_image(row.image, settings.size)) for row in rows.itertuples())
     for i, p in enumerate(progress(maps(photographs), f"evaluate {out.stem}", "image", len(rows))):
-        truth = datasets.read_label(rows["label"].iat[i], settings.labels.coding(rows["image_id"].iat[i]))
+        truth = labels.read_label(rows["label"].iat[i], settings.labels.coding(rows["image_id"].iat[i]))
         prediction = inference.resized_labels(p, truth.shape)
         confusion += metrics.confusion_matrix(truth, prediction, len(classes))
         if i in shown:
@@ -42,9 +43,9 @@ def run(
         "confusion": confusion.tolist(),
     }
     if pictures:
-        with store.create_hdf5(pictures, "pictures", classes, made_by) as file:
+        with hdf5.create_hdf5(pictures, "pictures", classes, made_by) as file:
             for image_id, maps in kept.items():
                 for name, label in zip(("prediction", "truth"), maps, strict=True):
-                    file.create_dataset(f"{name}/{image_id}", data=label, chunks=label.shape, **store.LABEL_FILTER)
-            store.write_strings(file, "image_id", list(kept))
-    store.write_json(out, "metrics", content, made_by)
+                    file.create_dataset(f"{name}/{image_id}", data=label, chunks=label.shape, **hdf5.LABEL_FILTER)
+            hdf5.write_strings(file, "image_id", list(kept))
+    scores.write_json(out, "metrics", content, made_by)

@@ -6,9 +6,10 @@ from pathlib import Path
 import numpy as np
 
 from cotrain.base.errors import BadInput
-from cotrain.files import store
-from cotrain.method.pseudolabels import exchange
-from cotrain.settings.stages import Exchange
+from cotrain.files import hdf5
+from cotrain.files.tables import read_table, write_table
+from cotrain.method.exchange import exchange
+from cotrain.settings.pseudolabels import Exchange
 
 
 def run(
@@ -19,12 +20,12 @@ def run(
     made_by: dict,
 ) -> None:
     """`out[i]` lists what model i will receive: images with the other model's pseudo-labels."""
-    tables = [store.read_table(path, "thresholds") for path in thresholds]
+    tables = [read_table(path, "thresholds") for path in thresholds]
     _check_same_cycle(pseudolabels, thresholds, tables)
     for receiver, sender in ((1, 0), (0, 1)):
-        with store.open_hdf5(pseudolabels[sender], "pseudolabels") as file:
+        with hdf5.open_hdf5(pseudolabels[sender], "pseudolabels") as file:
             ids, confidence, class_confidence = (
-                store.image_ids(file),
+                hdf5.image_ids(file),
                 file["confidence"][:],
                 file["class_confidence"][:],
             )
@@ -46,14 +47,14 @@ def run(
             found = f"{len(sent)} of {settings.count} images qualify"
             print(f"exchange: model {sender + 1} sends to model {receiver + 1}: {found}", file=sys.stderr)
         rows = [{"image_id": ids[i], "confidence": confidence[i], "reason": names[c]} for i, c in sent]
-        store.write_table(out[receiver], "selected", rows, made_by)
+        write_table(out[receiver], "selected", rows, made_by)
 
 
 def _check_same_cycle(pseudolabels: tuple[Path, Path], thresholds: tuple[Path, Path], tables: list) -> None:
     contents = []
     for path in pseudolabels:
-        with store.open_hdf5(path, "pseudolabels") as file:
-            contents.append((store.image_ids(file), store.classes_of(file)))
+        with hdf5.open_hdf5(path, "pseudolabels") as file:
+            contents.append((hdf5.image_ids(file), hdf5.classes_of(file)))
     if contents[0] != contents[1]:
         raise BadInput(f"{pseudolabels[1]}: other images or classes than {pseudolabels[0]}; give files of one cycle")
     for path, table in zip(thresholds, tables, strict=True):

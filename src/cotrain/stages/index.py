@@ -2,10 +2,10 @@
 
 from pathlib import Path
 
-from cotrain.data import datasets
-from cotrain.files import store
-from cotrain.settings.stages import Index
+from cotrain.data import indexing
+from cotrain.files import tables
+from cotrain.settings.datasets import Index
 
 
 def run(settings: Index, root: Path, out: Path, made_by: dict) -> None:
-    store.write_table(out, "index", datasets.index(root, settings), made_by)
+    tables.write_table(out, "index", indexing.index(root, settings), made_by)

@@ -8,10 +8,12 @@ import numpy as np
 from cotrain.base import strict_json
 from cotrain.base.errors import BadInput
 from cotrain.base.progress import progress
-from cotrain.files import store
-from cotrain.files.provenance import check_as_made, sha256
-from cotrain.method.pseudolabels import SCALE
-from cotrain.settings.stages import Infer, Shard
+from cotrain.files import hdf5, labelfiles
+from cotrain.files.hashes import sha256
+from cotrain.files.ids import check_ids
+from cotrain.files.provenance import check_as_made
+from cotrain.method.labelmaps import SCALE
+from cotrain.settings.inference import Infer, Shard
 
 
 def run(predictions: list[Path], out: Path) -> None:
@@ -23,11 +25,11 @@ def run(predictions: list[Path], out: Path) -> None:
     classes, shape, total = _common(shards)
     ids, histogram = [], np.zeros((len(classes), SCALE + 1), np.int64)
     for path in shards:
-        with store.open_hdf5(path, "predictions") as file:
-            ids += store.image_ids(file)
+        with hdf5.open_hdf5(path, "predictions") as file:
+            ids += hdf5.image_ids(file)
             histogram += file["histogram"][:]
-    store.check_ids(ids, shards[0])
-    with store.create_predictions(out, classes, ids, shape, total, histogram, made_by) as write:
+    check_ids(ids, shards[0])
+    with labelfiles.create_predictions(out, classes, ids, shape, total, histogram, made_by) as write:
         for i, maps in enumerate(progress(_maps(shards), f"merge {out.parent.name}", "image", len(ids))):
             write(i, *maps)
 
@@ -35,7 +37,7 @@ def run(predictions: list[Path], out: Path) -> None:
 def _maps(shards: list[Path]) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     """Labels (K, H, W) uint8 and confidences (K, H, W) uint16 of each image, checked as they are read."""
     for path in shards:
-        with store.open_hdf5(path, "predictions") as file:
+        with hdf5.open_hdf5(path, "predictions") as file:
             labels, confidences = file["label"], file["confidence"]
             for i in range(labels.shape[0]):
                 yield labels[i], confidences[i]
@@ -45,7 +47,7 @@ def _common(shards: list[Path]) -> tuple[tuple[str, ...], tuple[int, ...], float
     """What the files must have in common: classes, (K, H, W), largest sum of a pixel's probabilities."""
     heads = []
     for path in shards:
-        with store.open_hdf5(path, "predictions") as file:
+        with hdf5.open_hdf5(path, "predictions") as file:
             heads.append((file.classes, file["label"].shape[1:], float(file.attrs.get("total", 1))))
         if heads[-1] != heads[0]:
             raise BadInput(f"{path}: other classes, size or models than {shards[0]}; run infer again for both")
@@ -71,7 +73,7 @@ def _making(predictions: list[Path]) -> tuple[dict, list[Path]]:
 def _shard(path: Path) -> tuple[dict, Shard]:
     """Provenance of a shard's inference in one piece, and which shard it is."""
     check_as_made(path, sha256(path))
-    with store.open_hdf5(path, "predictions") as file, file.blamed():
+    with hdf5.open_hdf5(path, "predictions") as file, file.blamed():
         made_by = strict_json.from_json(file.attrs["provenance"])
         shard = Infer.model_validate(made_by["settings"]).shard if made_by["stage"] == "infer" else None
     if shard is None:

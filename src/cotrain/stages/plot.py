@@ -3,10 +3,11 @@
 from pathlib import Path
 
 from cotrain.base.errors import BadInput
-from cotrain.data import datasets
-from cotrain.files import store
+from cotrain.data import indexing
+from cotrain.data.images import read_image
+from cotrain.files import atomic, hdf5, tables
 from cotrain.report import figures
-from cotrain.settings.stages import Plot
+from cotrain.settings.report import Plot
 
 MAX_ROWS = 6
 
@@ -19,27 +20,27 @@ def run(settings: Plot, summary: Path, predictions: list[Path], images: Path, ou
         raise BadInput(
             f"--predictions: {len(predictions)} files for {len(settings.columns)} columns; give one for each"
         )
-    scores = store.read_summary(summary)
-    index = store.read_table(images, "index")
+    scores = tables.read_summary(summary)
+    index = tables.read_table(images, "index")
     legend = dict(settings.colors)
     colors = list(legend.values())
-    with store.open_hdf5(predictions[0], "pictures") as file:
+    with hdf5.open_hdf5(predictions[0], "pictures") as file:
         if file.classes != tuple(legend):
             raise BadInput(f"{predictions[0]}: other classes than settings.colors; use the label set of its run")
-        ids = store.image_ids(file)[:MAX_ROWS]
+        ids = hdf5.image_ids(file)[:MAX_ROWS]
         if not ids:
             raise BadInput(f"{predictions[0]}: it has no pictures; evaluate with `pictures` of at least 1")
         truths = [figures.colorize(file[f"truth/{i}"][:], colors) for i in ids]
-    photographs = datasets.by_id(index, ids, images)["image"]
-    rows = [[datasets.read_image(path, t.shape[:2]), t] for path, t in zip(photographs, truths, strict=True)]
+    photographs = indexing.by_id(index, ids, images)["image"]
+    rows = [[read_image(path, t.shape[:2]), t] for path, t in zip(photographs, truths, strict=True)]
     for path in predictions:
-        with store.open_hdf5(path, "pictures") as file:
+        with hdf5.open_hdf5(path, "pictures") as file:
             for row, image_id in zip(rows, ids, strict=True):
                 row.append(figures.colorize(file[f"prediction/{image_id}"][:], colors))
-    with store.replacing(out[1]) as temporary:
+    with atomic.replacing(out[1]) as temporary:
         figures.progress(temporary, scores, dict(settings.series))
-    with store.replacing(out[0]) as temporary:
+    with atomic.replacing(out[0]) as temporary:
         titles = ("photograph", "truth", *settings.columns)
         figures.overview(temporary, rows, titles, legend)
     for path in reversed(out):
-        store.write_sidecar(path, made_by)
+        atomic.write_sidecar(path, made_by)

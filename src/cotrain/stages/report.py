@@ -8,11 +8,15 @@ import numpy as np
 
 from cotrain.base.errors import BadInput
 from cotrain.base.progress import progress
-from cotrain.data import datasets
-from cotrain.files import store
+from cotrain.data import indexing
+from cotrain.data.images import read_image
+from cotrain.data.labels import read_label
+from cotrain.files import atomic, hdf5
+from cotrain.files.scores import read_json
+from cotrain.files.tables import read_summary, read_table
 from cotrain.report import charts, thumbnails
 from cotrain.report import sections as findings
-from cotrain.settings.stages import Report
+from cotrain.settings.report import Report
 
 
 class Pictures(NamedTuple):
@@ -48,7 +52,7 @@ def run(
     """
     names, classes = dict(settings.rounds), tuple(name for name, _ in settings.colors)
     labelled = {r: _labelled(path, classes) for r, path in _by_round(pseudolabels, names).items()}
-    tables = {r: store.read_table(path, "thresholds") for r, path in _by_round(thresholds, names).items()}
+    tables = {r: read_table(path, "thresholds") for r, path in _by_round(thresholds, names).items()}
     maps = _by_round(predictions, names)
     if tables.keys() != labelled.keys():
         raise BadInput("--thresholds: of other rounds than --pseudolabels; give one of each round")
@@ -58,12 +62,12 @@ def run(
         _check_classes(path, tuple(tables[r]["name"]), classes)
     scores = {}
     for r, path in _by_round(metrics_files, names).items():
-        scores[r] = store.read_json(path, "metrics")
+        scores[r] = read_json(path, "metrics")
         _check_classes(path, scores[r]["classes"], classes)
-    measured = {r: store.read_json(path, "measure") for r, path in _by_round(measures, names).items()}
-    chosen = {r: store.read_table(path, "selected") for r, path in _by_round(selected, names).items()}
+    measured = {r: read_json(path, "measure") for r, path in _by_round(measures, names).items()}
+    chosen = {r: read_table(path, "selected") for r, path in _by_round(selected, names).items()}
     sections = [
-        *(findings.results(store.read_summary(summary), settings) if summary else []),
+        *(findings.results(read_summary(summary), settings) if summary else []),
         *(findings.per_class(scores, names, settings) if scores else []),
         findings.thresholds(tables, names, settings),
         findings.coverage(labelled, measured, chosen, names, classes),
@@ -91,9 +95,9 @@ def run(
         ids=[[one.image_id for one in some] for some in pictures.values() if some],
         library=charts.library(),
     )
-    with store.replacing(out) as temporary:
+    with atomic.replacing(out) as temporary:
         stream.dump(str(temporary), encoding="utf-8")
-    store.write_sidecar(out, made_by)
+    atomic.write_sidecar(out, made_by)
 
 
 # ---- reading ----------------------------------------------------------------------------------------------------
@@ -119,9 +123,9 @@ def _check_classes(path: Path, found: tuple[str, ...], classes: tuple[str, ...])
 
 
 def _labelled(path: Path, classes: tuple[str, ...]) -> findings.Labelled:
-    with store.open_hdf5(path, "pseudolabels") as file:
+    with hdf5.open_hdf5(path, "pseudolabels") as file:
         _check_classes(path, file.classes, classes)
-        ids, pixels = store.image_ids(file), file["class_pixels"][:]
+        ids, pixels = hdf5.image_ids(file), file["class_pixels"][:]
         return findings.Labelled(ids, file["confidence"][:], pixels, file["label"].shape[1:])
 
 
@@ -131,19 +135,19 @@ def _labelled(path: Path, classes: tuple[str, ...]) -> findings.Labelled:
 def _validation(paths: dict[str, Path], images: Path, settings: Report) -> list[Pictures]:
     """Photograph, truth and the predictions of all rounds, for the images that the evaluations kept."""
     names, colors = dict(settings.rounds), [color for _, color in settings.colors]
-    with store.open_hdf5(next(iter(paths.values())), "pictures") as file:
-        ids = store.image_ids(file)
-    rows = datasets.by_id(store.read_table(images, "index"), ids, images)
+    with hdf5.open_hdf5(next(iter(paths.values())), "pictures") as file:
+        ids = hdf5.image_ids(file)
+    rows = indexing.by_id(read_table(images, "index"), ids, images)
     albums_ = []
     for image_id, photograph in progress(zip(ids, rows["image"], strict=True), "report", "image", len(ids)):
         layers = {}
         for r, path in paths.items():
-            with store.open_hdf5(path, "pictures") as file:
+            with hdf5.open_hdf5(path, "pictures") as file:
                 _check_classes(path, file.classes, tuple(c for c, _ in settings.colors))
                 if not layers:
                     truth = file[f"truth/{image_id}"][:]
                     size = thumbnails.fitted(truth.shape, settings.width)
-                    layers["photograph"] = thumbnails.photograph(datasets.read_image(photograph, size))
+                    layers["photograph"] = thumbnails.photograph(read_image(photograph, size))
                     layers["truth"] = thumbnails.class_map(truth, colors, size)
                 layers[f"prediction of {names[r]}"] = thumbnails.class_map(
                     file[f"prediction/{image_id}"][:], colors, size
@@ -176,24 +180,24 @@ def _target(
     """Photograph, truth if it may be read, and of each round that had it pseudo-label and, if kept, the prediction."""
     names, colors = dict(settings.rounds), [color for _, color in settings.colors]
     ids = spread({r: found.ids for r, found in labelled.items()}, settings.images)
-    rows = datasets.by_id(store.read_table(target, "index"), ids, target)
+    rows = indexing.by_id(read_table(target, "index"), ids, target)
     if settings.labels:
-        datasets.check_labelled(rows, target)
+        indexing.check_labelled(rows, target)
     albums_ = []
     for row in progress(rows.itertuples(), "report", "image", len(ids)):
         size = thumbnails.fitted(next(iter(labelled.values())).size, settings.width)
-        layers = {"photograph": thumbnails.photograph(datasets.read_image(row.image, size))}
+        layers = {"photograph": thumbnails.photograph(read_image(row.image, size))}
         if settings.labels:
-            truth = datasets.read_label(row.label, settings.labels.coding(row.image_id), size)
+            truth = read_label(row.label, settings.labels.coding(row.image_id), size)
             layers["truth"] = thumbnails.class_map(truth, colors, size)
         albums_.append(Pictures(row.image_id, size, layers))
     for r, path in pseudolabels.items():
         place = {image_id: n for n, image_id in enumerate(labelled[r].ids)}
         with ExitStack() as files:
-            labels, predicted = files.enter_context(store.open_hdf5(path, "pseudolabels")), None
+            labels, predicted = files.enter_context(hdf5.open_hdf5(path, "pseudolabels")), None
             if r in predictions:
-                predicted = files.enter_context(store.open_hdf5(predictions[r], "predictions"))
-            if predicted is not None and store.image_ids(predicted) != labelled[r].ids:
+                predicted = files.enter_context(hdf5.open_hdf5(predictions[r], "predictions"))
+            if predicted is not None and hdf5.image_ids(predicted) != labelled[r].ids:
                 raise BadInput(f"{predictions[r]}: other images than {path}; give files of one run")
             for album in progress(albums_, f"report {r}", "image"):
                 if (n := place.get(album.image_id)) is None:

@@ -6,9 +6,10 @@ import numpy as np
 import pandas as pd
 
 from cotrain.base.errors import BadInput
-from cotrain.files import store
+from cotrain.files import atomic
+from cotrain.files.scores import read_json
 from cotrain.method import metrics
-from cotrain.settings.stages import Summarize
+from cotrain.settings.report import Summarize
 
 
 def run(
@@ -23,11 +24,11 @@ def run(
     if len(metrics_files) != len(settings.rows):
         raise BadInput(f"--metrics: {len(metrics_files)} files for {len(settings.rows)} rows; give one per row")
     names = dict(settings.rows)
-    scores = dict(zip(names, (store.read_json(f, "metrics") for f in metrics_files), strict=True))
+    scores = dict(zip(names, (read_json(f, "metrics") for f in metrics_files), strict=True))
     for path, score in zip(metrics_files, scores.values(), strict=True):
         if score["classes"] != next(iter(scores.values()))["classes"]:
             raise BadInput(f"{path}: other classes than {metrics_files[0]}; give files of one run")
-    measured = {_round(f, names): store.read_json(f, "measure") for f in measures or []}
+    measured = {_round(f, names): read_json(f, "measure") for f in measures or []}
     bounds = [scores[r]["miou"] if r in scores else None for r in (settings.source_only, settings.upper_bound)]
     rows = []
     for name, score in scores.items():
@@ -39,11 +40,11 @@ def run(
         rows.append(row | of_class | _means(settings.means, of_class))
     frame = pd.DataFrame(rows)
     notes = "".join(f"\n{note}" for note in settings.notes)
-    store.write_bytes(text, (_table(frame, list(settings.means)) + (notes and f"{notes}\n")).encode())
-    store.write_sidecar(text, made_by)
-    with store.replacing(out) as temporary:
+    atomic.write_bytes(text, (_table(frame, list(settings.means)) + (notes and f"{notes}\n")).encode())
+    atomic.write_sidecar(text, made_by)
+    with atomic.replacing(out) as temporary:
         frame.to_csv(temporary, index=False, float_format="%.6f", lineterminator="\n")
-    store.write_sidecar(out, made_by)
+    atomic.write_sidecar(out, made_by)
 
 
 def _means(means: dict[str, tuple[str, ...]], iou: dict[str, float | None]) -> dict[str, float]:

@@ -6,15 +6,16 @@ from pathlib import Path
 import numpy as np
 
 from cotrain.base.progress import progress
-from cotrain.files import store
-from cotrain.method.pseudolabels import POLICIES, image_statistics
-from cotrain.settings.stages import Threshold
+from cotrain.files import hdf5, labelfiles, tables
+from cotrain.method.labelmaps import image_statistics
+from cotrain.method.thresholds import POLICIES
+from cotrain.settings.pseudolabels import Threshold
 
 
 def run(settings: Threshold, predictions: Path, out: Path, table: Path, made_by: dict) -> None:
     policy = POLICIES[settings.policy]
-    with store.open_hdf5(predictions, "predictions") as file:
-        classes, ids = store.classes_of(file), store.image_ids(file)
+    with hdf5.open_hdf5(predictions, "predictions") as file:
+        classes, ids = hdf5.classes_of(file), hdf5.image_ids(file)
         histogram, total = file["histogram"][:], float(file.attrs.get("total", 1))
         thresholds = policy.thresholds(histogram, settings.portion, settings.confidence_min, settings.confidence_max)
         rows = [
@@ -25,13 +26,13 @@ def run(settings: Threshold, predictions: Path, out: Path, table: Path, made_by:
         keep, *size = stored[0].shape[1:]
         undecided = np.zeros(len(ids), np.int64)
         rounds, more = [settings.round] * len(ids), {"undecided": undecided}
-        with store.create_pseudolabels(out, classes, ids, rounds, size, made_by, more) as write:
+        with labelfiles.create_pseudolabels(out, classes, ids, rounds, size, made_by, more) as write:
             for i in progress(range(len(ids)), f"threshold {settings.round}", "image"):
                 labels, confidences = (maps[i] for maps in stored)
                 label, confidence = policy.assign(labels, confidences, thresholds)
                 undecided[i] = policy.undecided(labels, confidences, thresholds, total)
                 write(i, label, image_statistics(label, confidence, len(classes)))
-            store.write_table(table, "thresholds", rows, made_by)
+            tables.write_table(table, "thresholds", rows, made_by)
     if undecided.any():
         share = undecided.sum() / (len(ids) * np.prod(size))
         found = f"a class beyond the K = {keep} stored could have won in {undecided.sum()} pixels ({share:.2%})"

@@ -7,15 +7,17 @@ from pathlib import Path
 import pandas as pd
 import torch
 
+from cotrain.base import seeds
 from cotrain.base.errors import BadInput
 from cotrain.base.progress import progress
-from cotrain.files import store
+from cotrain.files import hdf5, tables
 from cotrain.method import sampling
-from cotrain.method.pseudolabels import collage_order, rare_classes
-from cotrain.networks import models
-from cotrain.settings.stages import Train, workers_of
-from cotrain.training import batches, loop, restarts, teams
+from cotrain.method.collage import collage_order, rare_classes
+from cotrain.networks import build, checkpoint, devices
+from cotrain.settings.training import Train, workers_of
+from cotrain.training import augmentation, batches, loop, optimizers, restarts, sources, teams
 from cotrain.training import tensorboard as logbook
+from cotrain.training.loader import ahead
 from cotrain.training.teams import Team
 
 
@@ -42,7 +44,7 @@ def run(
         raise BadInput(f"batch: {settings.batch} images for {settings.gpus} gpus; give each at least one")
     inputs = (source, init, color, statistics, target, pseudolabels, thresholds)
     work = partial(_train, settings, out, made_by, restart, tensorboard, *inputs)
-    teams.launch(work, settings.gpus, models.device_of(settings.device))
+    teams.launch(work, settings.gpus, devices.device_of(settings.device))
 
 
 def _train(
@@ -62,26 +64,26 @@ def _train(
 ) -> None:
     """What each process of `team` does; the first writes the model."""
     classes = settings.source.classes
-    models.prepare(settings.threads)
+    devices.prepare(settings.threads)
     torch.manual_seed(settings.seed)
-    device = models.device_of(settings.device)
-    model = models.load(init, classes, settings.trust) if init else models.build(settings.model, classes)
+    device = devices.device_of(settings.device)
+    model = checkpoint.load(init, classes, settings.trust) if init else build.build(settings.model, classes)
     model.to(device)
-    labelled = batches.LabelledImages(source, settings.source, settings.source_size, color)
+    labelled = sources.LabelledImages(source, settings.source, settings.source_size, color)
     unlabelled = _target_images(settings, target, pseudolabels)
     steps = _steps(settings, labelled, unlabelled)
-    optimizer = loop.make_optimizer(model, settings.optimizer, settings.course.learning_rate)
-    scheduler = loop.SCHEDULES[settings.course.schedule](optimizer, steps)
+    optimizer = optimizers.make_optimizer(model, settings.optimizer, settings.course.learning_rate)
+    scheduler = optimizers.SCHEDULES[settings.course.schedule](optimizer, steps)
     table = _thresholds(thresholds, classes)
     workers = workers_of(settings.workers, device.type == "cuda")
     if settings.workers is None:
         workers = min(workers, len(os.sched_getaffinity(0)) - 1)
     cache = settings.cache_mb // 2 // team.count // max(1, workers)
     data = batches.Batches(
-        batches.Cached(labelled, cache),
-        unlabelled and batches.Cached(unlabelled, cache),
+        sources.Cached(labelled, cache),
+        unlabelled and sources.Cached(unlabelled, cache),
         [
-            batches.augmentation(settings.augmentation, size)
+            augmentation.augmentation(settings.augmentation, size)
             for size in (settings.source_size, settings.target_size or settings.source_size)
         ],
         steps=steps,
@@ -98,10 +100,10 @@ def _train(
     kept = restarts.Restart(restart, settings.restart_minutes, settings.name, made_by, team, **parts)
     done = kept.load()
     there = device if settings.augmentation.on_device else None
-    loader = batches.ahead(data, done, workers, pinned=device.type == "cuda", device=there)
+    loader = ahead(data, done, workers, pinned=device.type == "cuda", device=there)
     bar = progress(loader, f"train {settings.name}", "step", steps, done, shown=team.first)
     if not team.first:  # or all would drop out alike
-        torch.manual_seed(sampling.seed_of(settings.seed, "process", team.rank))
+        torch.manual_seed(seeds.seed_of(settings.seed, "process", team.rank))
     log = logbook.Logbook(tensorboard if team.first else None, settings.name, done, steps, settings.batch, classes)
 
     def report(step: int, loss: float, *batch: torch.Tensor) -> None:
@@ -112,24 +114,24 @@ def _train(
         loop.train(model, bar, optimizer, scheduler, report, kept.after_step, done, team, settings.compile)
         loop.check_numbers(model, steps)
         if team.first:
-            models.save(out, model, made_by)
+            checkpoint.save(out, model, made_by)
         kept.remove()
 
 
-def _target_images(settings: Train, target: Path | None, pseudolabels: Path | None) -> batches.Images | None:
+def _target_images(settings: Train, target: Path | None, pseudolabels: Path | None) -> sources.Images | None:
     if target is None:
         return None
     if pseudolabels:
-        with store.open_hdf5(pseudolabels, "pseudolabels") as file:
+        with hdf5.open_hdf5(pseudolabels, "pseudolabels") as file:
             if file.classes != settings.source.classes:
                 raise BadInput(f"{pseudolabels}: other classes than the source labels; give a file of this run")
-        return batches.PseudolabelledImages(pseudolabels, target)
+        return sources.PseudolabelledImages(pseudolabels, target)
     if not (settings.target and settings.target_size):
         raise BadInput("--target without --pseudolabels needs settings.target and settings.target_size")
-    return batches.LabelledImages(target, settings.target, settings.target_size)
+    return sources.LabelledImages(target, settings.target, settings.target_size)
 
 
-def _steps(settings: Train, labelled: batches.Images, unlabelled: batches.Images | None) -> int:
+def _steps(settings: Train, labelled: sources.Images, unlabelled: sources.Images | None) -> int:
     """Iterations; epochs count over the target images where there are some, else over the source."""
     course, per_step = settings.course, settings.batch
     if unlabelled:
@@ -142,39 +144,39 @@ def _steps(settings: Train, labelled: batches.Images, unlabelled: batches.Images
 def _thresholds(path: Path | None, classes: tuple[str, ...]) -> pd.DataFrame | None:
     if path is None:
         return None
-    table = store.read_table(path, "thresholds")
+    table = tables.read_table(path, "thresholds")
     if tuple(table["name"]) != classes:
         raise BadInput(f"{path}: other classes than the source labels; give a table of this run")
     return table
 
 
-def _collage(settings: Train, thresholds: pd.DataFrame | None) -> batches.Collage | None:
+def _collage(settings: Train, thresholds: pd.DataFrame | None) -> augmentation.Collage | None:
     if settings.collage_share is None:
         return None
     if thresholds is None:
         raise BadInput("collage_share: the collage needs --thresholds; give the table, or set collage_share to null")
     order = collage_order(thresholds["threshold"].to_numpy(), thresholds["pixels"].to_numpy())
-    return batches.Collage(order, settings.collage_share)
+    return augmentation.Collage(order, settings.collage_share)
 
 
 def _rare_crops(
-    settings: Train, thresholds: pd.DataFrame | None, unlabelled: batches.Images | None
-) -> batches.RareCrops | None:
+    settings: Train, thresholds: pd.DataFrame | None, unlabelled: sources.Images | None
+) -> augmentation.RareCrops | None:
     if not settings.rare_crops:
         return None
-    if thresholds is None or not isinstance(unlabelled, batches.PseudolabelledImages):
+    if thresholds is None or not isinstance(unlabelled, sources.PseudolabelledImages):
         raise BadInput("rare_crops: they need --thresholds and --pseudolabels; give both, or set rare_crops to 0")
     rare = rare_classes(thresholds["pixels"].to_numpy(), settings.rare_share)
-    return batches.RareCrops(unlabelled.class_pixels, rare, settings.rare_crops)
+    return augmentation.RareCrops(unlabelled.class_pixels, rare, settings.rare_crops)
 
 
-def _class_balance(settings: Train, statistics: Path | None, labelled: batches.LabelledImages) -> dict:
+def _class_balance(settings: Train, statistics: Path | None, labelled: sources.LabelledImages) -> dict:
     if settings.balance_temperature is None:
         return {}
     if statistics is None:
         raise BadInput("balance_temperature: class balance needs --statistics; give the file, or set it to null")
-    with store.open_hdf5(statistics, "statistics") as file:
-        pixels, ids, classes = file["class_pixels"][:], store.image_ids(file), file.classes
+    with hdf5.open_hdf5(statistics, "statistics") as file:
+        pixels, ids, classes = file["class_pixels"][:], hdf5.image_ids(file), file.classes
     if classes != settings.source.classes or ids != labelled.ids or not pixels.any():
         raise BadInput(f"{statistics}: other images or classes than --source, or no labels; give the file of this run")
 

@@ -8,22 +8,20 @@ from typing import NamedTuple
 import numpy as np
 
 from cotrain.base.errors import BadInput
-from cotrain.data import datasets
+from cotrain.base.patterns import matching
+from cotrain.data import indexing, labels
+from cotrain.data.descriptions import Part, layout, load_datasets, load_labelset, missing_classes, parts
+from cotrain.data.images import read_image
 from cotrain.data.survey import Survey, survey
-from cotrain.files import store
-from cotrain.method.pseudolabels import VOID
+from cotrain.files import atomic
+from cotrain.method.labelmaps import VOID
 from cotrain.procedure.plan import SOURCE, SOURCE_2, Plan, folder_of, labels_of
-from cotrain.settings.config import (
-    Part,
-    joined,
-    layout,
-    load_datasets,
-    load_labelset,
-    missing_classes,
-    parts,
-    read_plain,
-)
-from cotrain.settings.stages import Check, Coding, Dataset, Layout, Model, Train, parse
+from cotrain.settings.datasets import Coding, Dataset, Layout
+from cotrain.settings.model import Model
+from cotrain.settings.strict import parse
+from cotrain.settings.tools import Check
+from cotrain.settings.training import Train
+from cotrain.settings.yaml_files import joined, read_plain
 
 WORKFLOW = Path("workflow")
 TILE = 160  # height of a picture on the sheet, pixels
@@ -126,7 +124,7 @@ def _of_dataset(name: str, split: str, labelset: str, root: Path | None) -> list
             place = folder_of(part.dataset, root and str(root))
             which = part.split.replace("{split}", one)
             said = parse(Layout, layout(part, one), name)
-            if split or any(datasets.matching(place, said.images)):
+            if split or any(matching(place, said.images)):
                 sets.append(_images(" ".join(filter(None, (name, folder, which))), place, said, part, labelset))
     if not sets:
         raise BadInput(f"{place}: no image matches {dataset.images}; its splits are {', '.join(dataset.splits)}")
@@ -160,10 +158,10 @@ def _models(plan: Plan) -> list[Model]:
 
 def _built(model: Model, classes: Iterable[str]) -> list[str]:
     """What is wrong with a model; prints its size if nothing is."""
-    from cotrain.networks import models  # a config is worth the seconds that torch takes
+    from cotrain.networks import build  # a config is worth the seconds that torch takes
 
     try:
-        built = models.build(model.model_copy(update={"weights": None}), tuple(classes))
+        built = build.build(model.model_copy(update={"weights": None}), tuple(classes))
     except BadInput as fault:
         return str(fault).splitlines()
     parameters = sum(parameter.numel() for parameter in built.parameters()) / 1e6
@@ -182,9 +180,9 @@ def _report(images: Images, found: Survey) -> list[str]:
     if images.missing:
         lines.append(f"  it has no labels of: {', '.join(images.missing)}")
     if found.extra:
-        lines.append(f"  labels without an image: {datasets.in_brief(found.extra)}")
+        lines.append(f"  labels without an image: {indexing.in_brief(found.extra)}")
     if found.mismatched and images.layout.mismatched == "skip":
-        lines.append(f"  left out, as the label has another size: {datasets.in_brief(found.mismatched)}")
+        lines.append(f"  left out, as the label has another size: {indexing.in_brief(found.mismatched)}")
     return [*lines, ""]
 
 
@@ -210,14 +208,14 @@ def _faults(images: Images, found: Survey) -> list[str]:
     if len(found.unreadable) > 5:
         lines.append(f"{images.name}: {len(found.unreadable) - 5} further files that cannot be read")
     if found.unlabelled and (images.needed or len(found.unlabelled) < len(found.pairs)):
-        what = f"images without a label: {datasets.in_brief(found.unlabelled)}"
+        what = f"images without a label: {indexing.in_brief(found.unlabelled)}"
         lines.append(f"{images.name}: {what}; add the labels or remove the images")
     if found.mismatched and images.layout.mismatched == "refuse":
-        what = f"labels of another size than their image: {datasets.in_brief(found.mismatched)}"
+        what = f"labels of another size than their image: {indexing.in_brief(found.mismatched)}"
         lines.append(f"{images.name}: {what}; mend or remove them, or set `mismatched: skip` in the dataset's YAML")
     for value in found.unknown(images.coding):
-        what = f"label value {datasets.spelled(value, images.coding)} is unknown"
-        where = datasets.in_brief(found.with_any([value]))
+        what = f"label value {labels.spelled(value, images.coding)} is unknown"
+        where = indexing.in_brief(found.with_any([value]))
         lines.append(f"{images.name}: {what}, in images {where}; add it to the dataset's YAML")
     return lines
 
@@ -228,11 +226,11 @@ def _duplicates(found: dict[str, Survey]) -> list[str]:
     names = list(found)
     for i, name in enumerate(names):
         if same := [" = ".join(ids) for ids in digests[name].values() if len(ids) > 1]:
-            lines.append(f"the same image more than once in {name}: {datasets.in_brief(same)}")
+            lines.append(f"the same image more than once in {name}: {indexing.in_brief(same)}")
         for other in names[i + 1 :]:
             if both := [d for d in digests[name] if d in digests[other]]:
                 pairs = [f"{digests[name][d][0]} = {digests[other][d][0]}" for d in both]
-                lines.append(f"the same image in {name} and {other}: {datasets.in_brief(pairs)}")
+                lines.append(f"the same image in {name} and {other}: {indexing.in_brief(pairs)}")
     return lines or ["no image occurs twice"]
 
 
@@ -248,7 +246,7 @@ def _draw(path: Path, sets: list[Images], found: dict[str, Survey], count: int) 
         colors = {name: color or own[c] for c, (name, color) in enumerate(images.classes.items())}
         legend |= colors if images.coding.values else {}
         rows[images.name] = _tiles(images, found[images.name], count, list(colors.values()))
-    with store.replacing(path) as temporary:
+    with atomic.replacing(path) as temporary:
         figures.contact_sheet(temporary, rows, legend)
 
 
@@ -258,13 +256,13 @@ def _tiles(images: Images, found: Survey, count: int, colors: list) -> list[np.n
 
     good = [pair for pair in found.pairs if pair.size and pair.label_size in (None, pair.size) and not pair.faults]
     shown = np.linspace(0, len(good) - 1, min(count, len(good))).round().astype(int) if good else []
-    paths, tiles = dict(datasets.find(images.root, images.layout)), []
+    paths, tiles = dict(indexing.find(images.root, images.layout)), []
     for pair in (good[i] for i in shown):
         size = (TILE, max(1, round(TILE * pair.size[1] / pair.size[0])))
-        tile = datasets.read_image(paths[pair.image_id], size)
+        tile = read_image(paths[pair.image_id], size)
         known = pair.values is not None and all(value in images.coding.values for value in pair.values)
         if known and images.layout.labels:
             path = images.root / images.layout.labels.replace("{id}", pair.image_id)
-            tile = figures.overlay(tile, datasets.read_label(path, images.coding, size), colors)
+            tile = figures.overlay(tile, labels.read_label(path, images.coding, size), colors)
         tiles.append(tile)
     return tiles

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from cotrain.base.errors import BadInput
-from cotrain.files import store
+from cotrain.files import atomic
 from cotrain.tools import comparison
 
 PAGE = """<!doctype html>
@@ -33,10 +33,10 @@ def run(
     frame = comparison.table([comparison.read(path, round) for path in runs])
     text = comparison.shown(frame)
     if out:
-        with store.replacing(out) as temporary:
+        with atomic.replacing(out) as temporary:
             frame.to_csv(temporary, index=False, float_format="%.6f", lineterminator="\n")
     if markdown:
-        store.write_bytes(markdown, (text.to_markdown(index=False, disable_numparse=True) + "\n").encode())
+        atomic.write_bytes(markdown, (text.to_markdown(index=False, disable_numparse=True) + "\n").encode())
     if html:
-        store.write_bytes(html, PAGE.format(table=text.to_html(index=False)).encode())
+        atomic.write_bytes(html, PAGE.format(table=text.to_html(index=False)).encode())
     print(text.T.to_string(header=False))

@@ -9,9 +9,9 @@ import pandas as pd
 
 from cotrain.base.errors import BadInput
 from cotrain.base.progress import times
-from cotrain.files import store
+from cotrain.files import tables
 from cotrain.reruns.tickets import WITHOUT_EFFECT, config_of
-from cotrain.settings.stages import SUMMARY
+from cotrain.settings.types import SUMMARY
 
 UPPER_BOUND = "upper_bound"
 PLACES = {"run", "results", "data.root"}  # keys that say where, and not what
@@ -35,7 +35,7 @@ def read(folder: Path, round: str = "") -> Run:
     path = folder / "summary.csv"
     if not path.is_file():
         raise BadInput(f"{folder}: it has no summary.csv; give the folder of a finished run with a validation set")
-    table = store.read_summary(path)
+    table = tables.read_summary(path)
     known = [name for name in table.index if name != UPPER_BOUND]
     chosen = round or (known[-1] if known else "none")
     if chosen not in table.index:

@@ -8,10 +8,11 @@ import numpy as np
 import pandas as pd
 
 from cotrain.base.errors import BadInput
-from cotrain.files import store
-from cotrain.files.provenance import kept
-from cotrain.method.pseudolabels import SCALE, VOID
+from cotrain.files import contract, hdf5, scores, tables
+from cotrain.files.sidecars import kept
+from cotrain.method.labelmaps import SCALE, VOID
 from cotrain.report import figures
+from cotrain.settings.types import SUMMARY
 
 ROWS = 20  # of a table that is shown from its head
 
@@ -65,7 +66,7 @@ def _shares(pixels: np.ndarray) -> np.ndarray:
 
 
 def _hdf5(path: Path, count: int, colors: dict[str, figures.Color]) -> Exhibit:
-    with store.open_hdf5(path) as file:
+    with hdf5.open_hdf5(path) as file:
         kind = file.format.removeprefix("cotrain-")
     shown = {
         "predictions": _predictions,
@@ -75,14 +76,14 @@ def _hdf5(path: Path, count: int, colors: dict[str, figures.Color]) -> Exhibit:
     }
     if kind not in shown:
         raise BadInput(f"{path}: {kind} cannot be shown; give predictions, pseudo-labels, statistics or pictures")
-    with store.open_hdf5(path, kind) as file:
+    with hdf5.open_hdf5(path, kind) as file:
         default = figures.default_colors(len(file.classes))
         palette = [colors.get(name, color) for name, color in zip(file.classes, default, strict=True)]
         return shown[kind](path, file, count, palette)
 
 
-def _predictions(path: Path, file: store.Contents, count: int, colors: list[figures.Color]) -> Exhibit:
-    ids, (_, keep, height, width) = store.image_ids(file), file["label"].shape
+def _predictions(path: Path, file: hdf5.Contents, count: int, colors: list[figures.Color]) -> Exhibit:
+    ids, (_, keep, height, width) = hdf5.image_ids(file), file["label"].shape
     histogram = file["histogram"][:]
     pixels = histogram.sum(axis=1)
     mean = np.divide(
@@ -98,8 +99,8 @@ def _predictions(path: Path, file: store.Contents, count: int, colors: list[figu
     return Exhibit([*lines, *_table(pd.DataFrame(classes)), *_listed("first images", ids, count)], pictures)
 
 
-def _pseudolabels(path: Path, file: store.Contents, count: int, colors: list[figures.Color]) -> Exhibit:
-    ids, (_, height, width) = store.image_ids(file), file["label"].shape
+def _pseudolabels(path: Path, file: hdf5.Contents, count: int, colors: list[figures.Color]) -> Exhibit:
+    ids, (_, height, width) = hdf5.image_ids(file), file["label"].shape
     confidence, pixels, of_class = (file[name][:] for name in ("confidence", "class_pixels", "class_confidence"))
     rounds = pd.Series(file["round"].asstr()[:]).value_counts(sort=False)
     labelled = pixels.sum(axis=1) / (height * width)
@@ -129,8 +130,8 @@ def _pseudolabels(path: Path, file: store.Contents, count: int, colors: list[fig
     return Exhibit([*lines, *_table(pd.DataFrame(classes)), *_table(pd.DataFrame(top), more)], pictures)
 
 
-def _statistics(path: Path, file: store.Contents, count: int, _: list[figures.Color]) -> Exhibit:
-    ids, pixels = store.image_ids(file), file["class_pixels"][:]
+def _statistics(path: Path, file: hdf5.Contents, count: int, _: list[figures.Color]) -> Exhibit:
+    ids, pixels = hdf5.image_ids(file), file["class_pixels"][:]
     total = pixels.sum(axis=0)
     classes = {"class": file.classes, "images": (pixels > 0).sum(axis=0), "pixels": total}
     classes["share"] = _percent(_shares(total))
@@ -142,8 +143,8 @@ def _statistics(path: Path, file: store.Contents, count: int, _: list[figures.Co
     return Exhibit([*lines, *_table(pd.DataFrame(classes)), *_listed("first images", ids, count)], pictures)
 
 
-def _evaluated(path: Path, file: store.Contents, count: int, colors: list[figures.Color]) -> Exhibit:
-    ids = store.image_ids(file)
+def _evaluated(path: Path, file: hdf5.Contents, count: int, colors: list[figures.Color]) -> Exhibit:
+    ids = hdf5.image_ids(file)
     lines = [f"predictions and truth of {len(ids)} images, {len(file.classes)} classes: {', '.join(file.classes)}"]
     kinds = ("prediction", "truth")
     pictures = {f"{name}_{kind}": _map(path, f"{kind}/{name}", (), colors) for name in ids[:count] for kind in kinds}
@@ -156,7 +157,7 @@ def _listed(title: str, ids: list[str], count: int) -> list[str]:
 
 
 def _read(path: Path, name: str, place: object) -> np.ndarray:
-    with store.open_hdf5(path) as file:
+    with hdf5.open_hdf5(path) as file:
         return file[name][place]
 
 
@@ -184,12 +185,12 @@ def _as_grey(shares: np.ndarray) -> np.ndarray:
 
 
 def _csv(path: Path, count: int) -> Exhibit:
-    frame = store.read_csv(path, [])
-    kind = next((name for name, columns in store.TABLES.items() if {*columns} <= {*frame}), None)
+    frame = tables.read_csv(path, [])
+    kind = next((name for name, columns in contract.TABLES.items() if {*columns} <= {*frame}), None)
     if kind:
-        frame = store.read_table(path, kind)
-    elif {*store.SUMMARY} <= {*frame}:
-        kind, frame = "summary", store.read_summary(path).reset_index()
+        frame = tables.read_table(path, kind)
+    elif {*SUMMARY} <= {*frame}:
+        kind, frame = "summary", tables.read_summary(path).reset_index()
     lines = [f"{kind or 'unknown'} table of {len(frame)} rows: {', '.join(frame)}"]
     if kind == "index":
         sizes = frame.groupby(["height", "width"]).size().sort_values(ascending=False)
@@ -204,7 +205,7 @@ def _csv(path: Path, count: int) -> Exhibit:
 
 
 def _json(path: Path) -> Exhibit:
-    content = store.read_json(path)
+    content = scores.read_json(path)
     if not isinstance(content, dict) or not isinstance(content.get("classes"), list):
         raise BadInput(f"{path}: it has no classes; give a file of evaluate or measure")
     columns = {k: v for k in ("iou", "precision", "class_share") if isinstance(v := content.get(k), list)}
@@ -216,9 +217,9 @@ def _json(path: Path) -> Exhibit:
 
 
 def _tensors(path: Path) -> Exhibit:
-    from cotrain.networks import models  # torch takes seconds
+    from cotrain.networks import checkpoint  # torch takes seconds
 
-    content = models.read(path)
+    content = checkpoint.read(path)
     model, made = content["model"], content["provenance"].get("settings", {})
     state = content["state"].values()
     lines = [

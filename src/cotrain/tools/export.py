@@ -12,9 +12,9 @@ import numpy as np
 import torch
 
 from cotrain.base.errors import BadInput, in_short
-from cotrain.files import store
-from cotrain.networks import models
-from cotrain.settings.stages import Export
+from cotrain.files import atomic, contract
+from cotrain.networks import checkpoint, segmenter
+from cotrain.settings.tools import Export
 
 TOLERANCE = 1e-4  # of the logits, and of the largest where that is above 1
 INPUT, OUTPUT = "image", "logits"
@@ -33,7 +33,7 @@ def run(settings: Export, model: Path, out: Path) -> None:
         raise BadInput(f"--out: {out.name} ends in neither .onnx nor .ts (TorchScript); name it so")
     if out.suffix == ".onnx" and not (find_spec("onnx") and find_spec("onnxruntime")):
         raise BadInput('--out: ONNX needs the packages onnx and onnxruntime; pip install "cotrain[export]"')
-    network = models.load(model, trust=settings.trust).eval()
+    network = checkpoint.load(model, trust=settings.trust).eval()
     unit = max(network.multiple, network.side, 32)
     example = _images(2, unit + 5, 2 * unit - 7)
     about = _about(network)
@@ -51,7 +51,7 @@ def run(settings: Export, model: Path, out: Path) -> None:
             ) from None
     if not off <= TOLERANCE:
         raise BadInput(f"{model}: exported as {out.suffix} its logits are {off:.1g} off at other sizes; try the other")
-    store.write_bytes(out, data)
+    atomic.write_bytes(out, data)
     print(f"{out}: {len(data) / 1e6:.1f} MB, {len(network.classes)} classes, at most {off:.1g} off the model's logits")
 
 
@@ -68,12 +68,12 @@ def _difference(network: Network, exported: Network, images: torch.Tensor) -> fl
     return float((found - expected).abs().max() / max(1.0, float(expected.abs().max())))
 
 
-def _about(network: models.Segmenter) -> dict[str, str]:
+def _about(network: segmenter.Segmenter) -> dict[str, str]:
     """The metadata: name → text or JSON."""
     mean, std = ((values.flatten() / 255).tolist() for values in (network.mean, network.std))
     values = {
         "format": "cotrain-export",
-        "version": store.FORMAT_VERSION,
+        "version": contract.FORMAT_VERSION,
         "classes": list(network.classes),
         "input": "uint8 sRGB (batch, 3, height, width), any size; normalised inside: (image / 255 - mean) / std",
         "mean": [round(value, 6) for value in mean],
@@ -85,7 +85,7 @@ def _about(network: models.Segmenter) -> dict[str, str]:
     return {name: v if isinstance(v, str) else json.dumps(v, sort_keys=True) for name, v in values.items()}
 
 
-def _onnx(network: models.Segmenter, example: torch.Tensor, about: dict, opset: int) -> tuple[bytes, Network]:
+def _onnx(network: segmenter.Segmenter, example: torch.Tensor, about: dict, opset: int) -> tuple[bytes, Network]:
     import onnx
     import onnxruntime
 
@@ -105,7 +105,7 @@ def _onnx(network: models.Segmenter, example: torch.Tensor, about: dict, opset: 
     return data, lambda images: torch.from_numpy(session.run([OUTPUT], {INPUT: images.numpy()})[0])
 
 
-def _torchscript(network: models.Segmenter, example: torch.Tensor, about: dict) -> tuple[bytes, Network]:
+def _torchscript(network: segmenter.Segmenter, example: torch.Tensor, about: dict) -> tuple[bytes, Network]:
     traced = torch.jit.trace(network, (example,), check_trace=False)
     buffer = io.BytesIO()
     torch.jit.save(traced, buffer, _extra_files=about)

@@ -4,11 +4,11 @@ import json
 import os
 from pathlib import Path
 
-from cotrain.files import store
+from cotrain.files import atomic, scores
 from cotrain.procedure import costs
 from cotrain.procedure.plan import Plan
-from cotrain.settings.config import joined, read_plain
-from cotrain.settings.stages import parse
+from cotrain.settings.strict import parse
+from cotrain.settings.yaml_files import joined, read_plain
 from cotrain.tools import calibration
 
 
@@ -19,8 +19,8 @@ def run(config: list[Path], rates: Path | None = None, out: Path | None = None) 
     Without `--rates` a few real commands are timed on this machine first; `--out` keeps what they took, for `--rates`.
     """
     plan = Plan(joined({path: read_plain(path) for path in config}), config[0].absolute().parent / "workflow")
-    found = parse(costs.Rates, store.read_json(rates), str(rates)) if rates else calibration.measure(plan)
+    found = parse(costs.Rates, scores.read_json(rates), str(rates)) if rates else calibration.measure(plan)
     lines = list(costs.report(costs.Costs(plan, found), os.cpu_count() or 1))
     if out:
-        store.write_bytes(out, (json.dumps(found.model_dump(), indent=1) + "\n").encode())
+        atomic.write_bytes(out, (json.dumps(found.model_dump(), indent=1) + "\n").encode())
     print("\n".join(lines))

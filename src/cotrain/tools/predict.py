@@ -10,13 +10,14 @@ from PIL import Image
 
 from cotrain.base.errors import BadInput
 from cotrain.base.progress import progress
-from cotrain.data import datasets, media
-from cotrain.files import store
-from cotrain.method.pseudolabels import SCALE
-from cotrain.networks import inference, models
+from cotrain.data import images, labels, media
+from cotrain.data.descriptions import class_values, load_dataset
+from cotrain.files import atomic
+from cotrain.method.labelmaps import SCALE
+from cotrain.networks import checkpoint, devices, inference, segmenter
 from cotrain.report import figures
-from cotrain.settings.config import class_values, load_dataset
-from cotrain.settings.stages import Coding, Predict
+from cotrain.settings.datasets import Coding
+from cotrain.settings.tools import Predict
 
 WORKFLOW = Path("workflow")
 LONGEST = 2048  # pixels that the network sees at most, if the model does not say what it was trained at
@@ -34,11 +35,11 @@ def run(settings: Predict, model: list[Path], photographs: list[Path], out: Path
     found = media.listed(photographs, out)
     _check_places(found, out)
     dataset = load_dataset(WORKFLOW, settings.convention) if settings.convention else None
-    models.prepare(settings.threads)
-    device = models.device_of(settings.device)
-    first = models.load(model[0], trust=settings.trust)
+    devices.prepare(settings.threads)
+    device = devices.device_of(settings.device)
+    first = checkpoint.load(model[0], trust=settings.trust)
     classes = first.classes
-    others = [models.load(path, classes, settings.trust) for path in model[1:]]
+    others = [checkpoint.load(path, classes, settings.trust) for path in model[1:]]
     loaded = [network.to(device) for network in (first, *others)]
     values = class_values(dataset, classes) if dataset else range(len(classes))
     coding = Coding(encoding=dataset.encoding if dataset else "ids")
@@ -53,7 +54,7 @@ def run(settings: Predict, model: list[Path], photographs: list[Path], out: Path
         for p in maps(_sized(shots, waiting, settings.size, longest)):
             name, image = waiting.popleft()
             label, *doubt = inference.decided(p, image.shape[:2])
-            _write(out / f"{name}.png", datasets.encoded(label, values, coding.encoding))
+            _write(out / f"{name}.png", labels.encoded(label, values, coding.encoding))
             for map, kind in zip(doubt, ("confidence", "entropy"), strict=True):
                 if getattr(settings, kind):
                     _write(out / f"{name}_{kind}.png", np.rint(map * SCALE).astype(np.uint16))
@@ -63,20 +64,20 @@ def run(settings: Predict, model: list[Path], photographs: list[Path], out: Path
     lengths = [video.said for video in videos.values()]
     total = None if None in lengths else len(found) - len(videos) + sum(lengths)
     with progress((), "predict", "image", total) as bar:
-        shots = ((name, datasets.read_image(path)) for name, path, video in found if not video)
+        shots = ((name, images.read_image(path)) for name, path, video in found if not video)
         for name, shaded in predicted(shots):
-            with store.replacing(out / f"{name}_overlay.jpg") as temporary:
+            with atomic.replacing(out / f"{name}_overlay.jpg") as temporary:
                 Image.fromarray(shaded).save(temporary, format="JPEG", quality=92)
             bar.update()
         for name, video in videos.items():
             _predict_video(out / f"{name}_overlay.mp4", name, video, predicted, bar.update)
-    _write_classes(out / "classes.csv", classes, [datasets.spelled(v, coding) for v in values], colors)
+    _write_classes(out / "classes.csv", classes, [labels.spelled(v, coding) for v in values], colors)
 
 
 def _predict_video(
     path: Path, name: str, video: media.Video, predicted: Callable[[Shots], Iterator], done: Callable
 ) -> None:
-    with store.replacing(path) as temporary:
+    with atomic.replacing(path) as temporary:
         writer = media.VideoWriter(temporary.with_suffix(".mp4"), video.fps)  # OpenCV goes by the ending
         try:
             for _, shaded in predicted((f"{name}/{i:06d}", frame) for i, frame in enumerate(video)):
@@ -99,7 +100,7 @@ def _check_places(found: list[media.Footage], out: Path) -> None:
                 raise BadInput(f"{path}: it is an input too, and would be lost; write elsewhere")
 
 
-def _trained_at(model: models.Segmenter) -> int:
+def _trained_at(model: segmenter.Segmenter) -> int:
     """Longer side of the images that a model was trained with, as its provenance says."""
     said = model.made_by.get("settings", {})
     size = isinstance(said, dict) and (said.get("target_size") or said.get("source_size"))
@@ -113,13 +114,13 @@ def _sized(shots: Shots, waiting: deque, size: tuple[int, int] | None, longest: 
         waiting.append((name, image))
         share = min(1, longest / max(image.shape[:2]))
         fitting = tuple(max(1, round(share * side)) for side in image.shape[:2])
-        yield name, datasets.resized(image, size or fitting)
+        yield name, images.resized(image, size or fitting)
 
 
 def _write(path: Path, pixels: np.ndarray) -> None:
     if pixels.dtype == np.uint16 and pixels.ndim == 3:
         raise BadInput("convention: red with ids above 255 cannot be written; name another convention")
-    with store.replacing(path) as temporary:
+    with atomic.replacing(path) as temporary:
         Image.fromarray(pixels).save(temporary, format="PNG")
 
 
@@ -130,5 +131,5 @@ def _write_classes(path: Path, classes: tuple[str, ...], values: list[str], colo
         {"class": c, "name": name, "value": value, "red": red, "green": green, "blue": blue}
         for c, (name, value, (red, green, blue)) in enumerate(zip(classes, values, colors, strict=True))
     ]
-    with store.replacing(path) as temporary:
+    with atomic.replacing(path) as temporary:
         pd.DataFrame(rows).to_csv(temporary, index=False, lineterminator="\n")

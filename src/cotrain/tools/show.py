@@ -6,8 +6,8 @@ from PIL import Image
 
 from cotrain.base.errors import BadInput
 from cotrain.base.progress import progress
-from cotrain.files import store
-from cotrain.settings.stages import Show
+from cotrain.files import atomic
+from cotrain.settings.tools import Show
 from cotrain.tools import contents
 
 
@@ -24,5 +24,5 @@ def run(settings: Show, file: Path, png: Path | None = None) -> None:
         return
     pictures = contents.written(exhibit, png)
     for path, pixels in progress(pictures, "show", "picture", len(exhibit.pictures)):
-        with store.replacing(path) as temporary:
+        with atomic.replacing(path) as temporary:
             Image.fromarray(pixels).save(temporary, format="PNG")

@@ -16,7 +16,7 @@ from typing import Any
 
 import torch
 
-from cotrain.files import store
+from cotrain.files import atomic, contract
 from cotrain.reruns.tickets import WITHOUT_EFFECT
 from cotrain.training import loop
 from cotrain.training.teams import Team
@@ -106,10 +106,10 @@ class Restart:
         self.saved = time.monotonic()
 
     def _write(self, content: dict) -> None:
-        head = {"format": KIND, "version": store.FORMAT_VERSION, "identity": self.identity}
+        head = {"format": KIND, "version": contract.FORMAT_VERSION, "identity": self.identity}
         buffer = io.BytesIO()
         torch.save(head | content, buffer)
-        store.write_bytes(self.path, buffer.getvalue())
+        atomic.write_bytes(self.path, buffer.getvalue())
 
     def _fitting(self) -> dict | None:
         if not self.path:
@@ -119,7 +119,7 @@ class Restart:
                 if file.testzip():
                     raise ValueError
             content = torch.load(self.path, map_location="cpu", weights_only=True)
-            if (content["format"], content["version"]) != (KIND, store.FORMAT_VERSION):
+            if (content["format"], content["version"]) != (KIND, contract.FORMAT_VERSION):
                 raise ValueError
             other = [name for name, digest in self.identity.items() if content["identity"][name] != digest]
         except FileNotFoundError:
