@@ -696,8 +696,8 @@ def test_stages_without_a_network_start_without_what_takes_long_to_import():
 def _imported(stages: str, libraries: str) -> list[str]:
     """Which of `libraries` were imported with these stages and the command, in a process of their own."""
     code = (
-        f"import importlib, sys; [importlib.import_module('cotrain.stages.' + name) for name in '{stages}'.split()];"
-        f"import cotrain.cli; print(*[name for name in '{libraries}'.split() if name in sys.modules])"
+        f"import sys; from cotrain import cli; [cli.run_of(name) for name in '{stages}'.split()];"
+        f"print(*[name for name in '{libraries}'.split() if name in sys.modules])"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     return done.stdout.split()
