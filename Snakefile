@@ -11,11 +11,10 @@ report: "workflow/report/workflow.rst"
 
 include: "workflow/rules/common.smk"
 include: "workflow/rules/data.smk"
-include: "workflow/rules/source.smk"
+include: "workflow/rules/train.smk"
 include: "workflow/rules/rounds.smk"
 include: "workflow/rules/selftrain.smk"
 include: "workflow/rules/cotrain.smk"
-include: "workflow/rules/final.smk"
 include: "workflow/rules/evaluate.smk"
 
 

@@ -28,7 +28,7 @@ OVERLAY = {
     "final": None,
 }
 STAGES = {
-    "train": ("train_source", "finetune", "train_final", "train_upper_bound"),
+    "train": ("train",),
     "infer": ("infer", "infer_shard"),
     "evaluate": ("evaluate",),
     "render": ("render",),

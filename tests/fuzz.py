@@ -188,12 +188,11 @@ def check_config(changes: list[tuple[tuple, object]]) -> None:
             data = edited(data, path, value)
     with answered("config"):
         made = plan.Plan(data, PROJECT / "workflow")
-        for domain in made.domains:
-            made.data_root(domain)
-        for stage in ("color", "statistics", "select", "exchange"):
-            made.settings(stage)
-        for stage in ("infer", "threshold", "train"):
-            json.loads(made.settings(stage, "selftrain/01"))
+        for domain in made.domains.domains:
+            made.domains.data_root(domain)
+        for job in made.jobs:
+            json.loads(job.settings_json)
+            made.keys_of(job)
 
 
 def check_settings(key: tuple[type, str], value: object, whole: object) -> None:

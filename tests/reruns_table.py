@@ -46,7 +46,10 @@ OTHERS = {
     "model.weights": None,
     "model.multiple": 64,
     "model.options": {"FPN": {"decoder_dropout": 0.1}},
-    "model_2": {"architecture": "Unet", "encoder": "resnet18", "weights": None},
+    "cotrain.members": [
+        {"start": "early"},
+        {"start": "last", "model": {"architecture": "Unet", "encoder": "resnet18", "weights": None}},
+    ],
     "training.workers": 2,
     "training.source.epochs": 1,
     "training.cycle.epochs": 1,

@@ -24,6 +24,9 @@ from typing import NamedTuple
 import yaml
 
 from cotrain.base.progress import TIME
+from cotrain.procedure.plan import Plan
+
+PROJECT = Path(__file__).parents[1]
 
 PROGRAMS = ("munged", "slurmctld", "slurmd", "sbatch", "srun", "squeue", "scontrol", "scancel", "sinfo")
 # Snakemake's job steps drop SLURM_CONF from their environment, so that all programs must find the file by themselves.
@@ -286,6 +289,12 @@ class Stage(NamedTuple):
         return self.asked / (self.peak + snakemake)
 
 
+def training_memory() -> int:
+    """MB that a training of config.yaml asks for."""
+    config = yaml.safe_load((PROJECT / "config.yaml").read_text(encoding="utf-8"))
+    return Plan(config, PROJECT / "workflow").training_memory()
+
+
 def stages(results: Path, profile: Path) -> list[Stage]:
     """Those whose logs are below `results`, with what `profile` asks for, the greatest first."""
     peaks = {}
@@ -294,8 +303,8 @@ def stages(results: Path, profile: Path) -> list[Stage]:
             peaks[name] = max(peaks.get(name, 0), int(peak))
     given = yaml.safe_load(profile.read_text())
     [default] = [text.partition("=")[2] for text in given["default-resources"] if text.startswith("mem_mb=")]
-    asked = {rule: resources["mem_mb"] for rule, resources in given["set-resources"].items()}
-    asked["train"] = asked["train_source"]
+    asked = {rule: resources["mem_mb"] for rule, resources in given["set-resources"].items() if "mem_mb" in resources}
+    asked["train"] = f"attempt * {training_memory()}"
     numbers = {name: eval(asked.get(name, default), {"attempt": 1, "threads": 1}) for name in peaks}
     return sorted((Stage(name, peaks[name], numbers[name]) for name in peaks), key=lambda stage: -stage.peak)
 

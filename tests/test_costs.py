@@ -9,7 +9,7 @@ from collections import Counter
 import pytest
 import yaml
 from conftest import PROJECT
-from test_plan import PAPER, plan_of
+from test_plan import PAPER, SEGFORMER, merged, plan_of, taught_by
 from workflow_runs import snakemake
 
 from cotrain.procedure import costs
@@ -35,12 +35,12 @@ def costs_of(*changes: dict) -> Costs:
 
 
 def seconds(found: Costs, rule: str, name: str) -> float:
-    return next(cost.seconds for job, cost in found.jobs.items() if (job.rule, job.name) == (rule, name))
+    return next(cost.seconds for job, cost in found.jobs.items() if (job.rule or job.stage, job.name) == (rule, name))
 
 
 EDITS = {
     "paper": PAPER,
-    "two architectures": {"model_2": {"architecture": "Segformer", "encoder": "mit_b0", "weights": None}},
+    "two architectures": taught_by(SEGFORMER),
     "shards": {"inference": {"shards": 3}, "selftrain": {"candidates": None}},
     "no scores": {"data": {"validation": None}},
     "no co-training, no truth": {"cotrain": {"cycles": 0}, "data": {"target": {"truth": False}}},
@@ -56,30 +56,30 @@ def test_jobs_are_those_of_snakemake(tmp_path, edit):
     assert printed.returncode == 0, printed.stderr
     planned = dict(re.findall(r"^(\w+) +(\d+)$", printed.stdout, re.MULTILINE))
     expected = {rule: int(count) for rule, count in planned.items() if rule not in ("all", "total")}
-    assert Counter(job.rule for job in costs.jobs(plan_of(edit))) == expected
+    assert Counter(job.rule or job.stage for job in costs.needed_jobs(plan_of(edit))) == expected
 
 
 def test_jobs_come_after_those_they_read_from():
-    found = costs.jobs(plan_of(PAPER))
-    places = {path: n for n, job in enumerate(found) for path in job.makes}
+    found = costs.needed_jobs(plan_of(PAPER))
+    places = {path: n for n, job in enumerate(found) for path in job.outputs}
     assert all(places[path] < n for n, job in enumerate(found) for path in job.reads)
 
 
 def test_seconds_of_a_job_are_its_start_and_its_steps_or_images():
     found = costs_of()
-    assert seconds(found, "train_source", "source") == pytest.approx(4 + 180 * 0.25)
-    assert seconds(found, "finetune", "cotrain/01/2") == pytest.approx(4 + 120 * 0.3)
+    assert seconds(found, "train", "source") == pytest.approx(4 + 180 * 0.25)
+    assert seconds(found, "train", "cotrain/01/2") == pytest.approx(4 + 120 * 0.3)
     assert seconds(found, "infer", "selftrain/02") == pytest.approx(4 + 200 * 0.03)
     assert seconds(found, "infer", "final") == pytest.approx(4 + 2 * 300 * 0.03)  # an ensemble of two
     assert seconds(found, "evaluate", "cotrain/01/both") == pytest.approx(4 + 2 * 100 * 0.02)
-    assert seconds(found, "render", "source") == pytest.approx(1 + 400 * 0.05)
+    assert seconds(found, "render", "source-400-96x192-seed0") == pytest.approx(1 + 400 * 0.05)
     assert seconds(found, "combine", "cotrain/01") == pytest.approx(1 + 400 * 0.01)
 
 
 def test_epochs_count_the_images_that_a_round_trains_on():
     found = costs_of({"training": {"cycle": {"steps": None, "epochs": 2}}})  # 150 selected each; 4 of 8 are target's
-    assert seconds(found, "finetune", "selftrain/01") == pytest.approx(4 + 75 * 0.3)
-    assert seconds(found, "finetune", "selftrain/02") == pytest.approx(4 + 150 * 0.3)  # fused: all 300
+    assert seconds(found, "train", "selftrain/01") == pytest.approx(4 + 75 * 0.3)
+    assert seconds(found, "train", "selftrain/02") == pytest.approx(4 + 150 * 0.3)  # fused: all 300
 
 
 def test_disk_is_what_the_files_of_the_run_take():
@@ -93,7 +93,7 @@ def test_disk_is_what_the_files_of_the_run_take():
 
 def test_shards_are_shorter_jobs_and_need_room_until_they_are_merged():
     whole, parts = costs_of(), costs_of({"inference": {"shards": 3}})
-    assert seconds(parts, "infer_shard", "final") - 4 == pytest.approx((seconds(whole, "infer", "final") - 4) / 3)
+    assert seconds(parts, "infer_shard", "final/1-of-3") - 4 == pytest.approx((seconds(whole, "infer", "final") - 4) / 3)
     assert parts.disk["predictions"] == whole.disk["predictions"]
     assert parts.disk["shards until they are merged"] == 300 * 30_000
 
@@ -109,7 +109,7 @@ KEEP_NONE = {"inference": {"keep_predictions": False}}
         ({"selftrain": {"early_cycle": 1, "cycles": 2, "candidates": 280}}, 480),  # co-training's model 1 may start
         ({"selftrain": {"early_cycle": 2, "cycles": 2, "candidates": 280}}, 400),
         ({"cotrain": {"cycles": 0}, "final": None}, 200),
-        (EDITS["two architectures"] | {"cotrain": {"cycles": 0}, "final": None}, 400),
+        (merged(EDITS["two architectures"], {"cotrain": {"cycles": 0}, "final": None}), 400),
     ],
 )
 def test_without_predictions_the_disk_holds_those_that_may_be_there_at_the_same_time(edit, images):
@@ -178,7 +178,7 @@ def test_later_files_win_over_earlier_ones(plan, rates, tmp_path):
     overlay = tmp_path / "more.yaml"
     overlay.write_text("selftrain: {cycles: 3}\n")
     code, out, _ = plan(CONFIG, overlay, "--rates", rates)
-    assert code == 0 and re.search(r"^finetune +5 ", out, re.MULTILINE)
+    assert code == 0 and re.search(r"^train +9 ", out, re.MULTILINE)
     assert all(f"with {gpus} GPU" in out for gpus in (1, 2, 4, 8)) and "longest chain of jobs: " in out
     for kind in ("predictions", "pseudo-labels", "models", "restart file"):
         assert f"disk, {kind}" in out

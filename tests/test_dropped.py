@@ -120,7 +120,7 @@ def test_edit_that_reaches_the_inference_makes_it_again_with_what_follows(lean, 
     plan = planned(lean, {key: value})
     assert {("infer", f"{r}/infer") for r in rounds} == {name for name in plan.names if name[0] == "infer"}
     assert {("threshold", f"{r}/threshold") for r in rounds} <= set(plan.names)
-    assert ("train_final", "final/train") in plan.names and "train_source" not in {rule for rule, _ in plan.names}
+    assert ("train", "final/train") in plan.names and "train source" not in plan.kinds
     assert plan.words and all(f" first: {key}: " in words for words in plan.words)
     assert planned(lean) == ([], [])
 
@@ -135,7 +135,7 @@ def test_edit_that_reaches_only_the_thresholds_makes_their_predictions_again(lea
 
 def test_edits_that_reach_no_predictions_make_none_again(lean, planned):
     plan = planned(lean, {"training.final.steps": 4, "report.images": 3})
-    assert plan.first == ["train_final", "train_upper_bound"]
+    assert plan.first == ["train final", "train upper_bound"]
     assert not {"infer", "threshold", "draw"} & {rule for rule, _ in plan.names}
     assert planned(lean, {"inference.shards": 3, "inference.threads": 2}) == ([], [])
 
@@ -162,12 +162,13 @@ def test_edit_made_on_dropped_files_is_what_a_run_with_them_makes_and_can_be_put
 def test_deleted_pseudolabels_are_made_again_from_predictions_made_again(copy, planned, shards):
     before, file, edit = results_of(copy), copy / "results/tiny/final/pseudolabels.h5", {"inference.shards": shards}
     file.unlink()
-    names = planned(copy, edit).names
+    plan = planned(copy, edit)
+    names = plan.names
     inferred = [("infer", "final/infer")]
     if shards > 1:
         inferred = [*(("infer_shard", f"final/{n}-of-3/infer") for n in (1, 2, 3)), ("merge", "final/merge")]
     assert [name for name in names if name[0] in ("infer", "infer_shard", "merge")] == inferred
-    assert ("train_final", "final/train") in names and "finetune" not in {rule for rule, _ in names}
+    assert {kind for kind in plan.kinds if kind.startswith("train")} == {"train final"}
     make(copy, edit=nested(edit))
     assert results_of(copy) == before and not list(copy.rglob("predictions.h5"))
     assert planned(copy, edit) == ([], []) == planned(copy)

@@ -74,7 +74,7 @@ def test_publishers_tree_goes_through_all_stages(name, cotrain, check, tmp_path)
     plan = plan_for(tmp_path, name, shipped.split, shipped.labelset)
     scores = through(cotrain, plan, tmp_path)
     counts = np.array(scores["confusion"]).sum(axis=1)
-    assert dict(zip(scores["classes"], counts, strict=True)) == {c: expected[c] for c in plan.classes}
+    assert dict(zip(scores["classes"], counts, strict=True)) == {c: expected[c] for c in plan.domains.classes}
     with h5py.File(tmp_path / "predictions.h5") as file:
         assert file["label"].shape == (3, 1, *SIZE)
         assert sorted(file["image_id"].asstr()[:]) == sorted(shipped.names)
@@ -137,7 +137,9 @@ def test_label_ids_and_train_ids_of_a_real_pair_are_the_same_classes(tmp_path):
 
 def rows_of(plan) -> list[dict]:
     """Index of the source."""
-    return indexing.index(Path(plan.data_root("source")), parse(Index, settings(plan, "index", "source"), "index"))
+    return indexing.index(
+        Path(plan.domains.data_root("source")), parse(Index, settings(plan, "index", "source"), "index")
+    )
 
 
 @needs_samples
@@ -295,7 +297,7 @@ def test_two_sources_go_through_as_one(cotrain, joined, tmp_path):
     plan, expected = joined
     scores = through(cotrain, plan, tmp_path)
     counts = np.array(scores["confusion"]).sum(axis=1).tolist()
-    assert dict(zip(scores["classes"], counts, strict=True)) == {c: expected[c] for c in plan.classes}
+    assert dict(zip(scores["classes"], counts, strict=True)) == {c: expected[c] for c in plan.domains.classes}
     ids = [f"gtav/{i}" for i in ("00001", "00002", "24966")] + [f"synscapes/{i}" for i in ("1", "2", "25000")]
     assert sorted(read_table(tmp_path / "source.csv", "index")["image_id"]) == sorted(ids)
 
@@ -345,7 +347,13 @@ def test_conditions_of_acdc_are_joined_by_their_splits(tmp_path):
 
 def summarized(cotrain, plan, folder: Path, iou: list[float]) -> tuple[pd.Series, str]:
     """A row of summary.csv and the text of summary.txt, for a model with this IoU of each class."""
-    scores = {"classes": list(plan.classes), "images": 1, "miou": sum(iou) / len(iou), "iou": iou, "confusion": []}
+    scores = {
+        "classes": list(plan.domains.classes),
+        "images": 1,
+        "miou": sum(iou) / len(iou),
+        "iou": iou,
+        "confusion": [],
+    }
     write_json(folder / "m.json", "metrics", scores, {})
     told = settings(plan, "summarize", "evaluated") | {"rows": [["source", "source"]]}
     paths = {"metrics": folder / "m.json", "out": folder / "s.csv", "text": folder / "s.txt"}
@@ -356,17 +364,19 @@ def summarized(cotrain, plan, folder: Path, iou: list[float]) -> tuple[pd.Series
 def test_missing_classes_of_each_source_are_noted_in_the_table(cotrain, tmp_path):
     (tmp_path / "two.yaml").write_text("name: two\njoin: {g: {dataset: gtav}, s: {dataset: synthia}}\n")
     plan = plan_for(tmp_path, str(tmp_path / "two.yaml"), "", "cityscapes19")
-    assert plan.missing == {"synthia": ["terrain", "truck", "train"]}
+    assert plan.domains.missing == {"synthia": ["terrain", "truck", "train"]}
     _, text = summarized(cotrain, plan, tmp_path, [0.5] * 19)
     assert text.endswith("\nThe source synthia has no labels of: terrain, truck, train\n")
 
 
 def test_mean_over_13_classes_stands_beside_that_over_16(cotrain, tmp_path):
     plan = plan_for(tmp_path, "synthia", "", "synthia16")
-    assert plan.missing == {} and len(plan.classes) == 16
+    assert plan.domains.missing == {} and len(plan.domains.classes) == 16
     iou = [round(0.05 * c, 2) for c in range(16)]
     row, text = summarized(cotrain, plan, tmp_path, iou)
-    rest = [value for name, value in zip(plan.classes, iou, strict=True) if name not in {"wall", "fence", "pole"}]
+    rest = [
+        value for name, value in zip(plan.domains.classes, iou, strict=True) if name not in {"wall", "fence", "pole"}
+    ]
     assert len(rest) == 13
     assert row["miou"] == pytest.approx(np.mean(iou)) and row["mIoU13"] == pytest.approx(np.mean(rest), abs=1e-6)
     assert "mIoU13" in text.splitlines()[0] and f"{100 * np.mean(rest):.1f}" in text.splitlines()[1]

@@ -10,7 +10,9 @@ import yaml
 from conftest import PROJECT
 
 from cotrain.base.errors import BadInput
-from cotrain.procedure.plan import ROUND, Plan, round_of
+from cotrain.procedure import cotrain, scores, selftrain
+from cotrain.procedure.plan import Plan
+from cotrain.procedure.rounds import ROUND, round_of
 from cotrain.settings import strict
 from cotrain.settings.stages import STAGES
 
@@ -51,6 +53,74 @@ def plan_of(*changes: dict) -> Plan:
     return Plan(config, WORKFLOW)
 
 
+# ---- what the jobs of a plan say of its rounds -------------------------------------------------------------------
+
+
+def evaluated(plan: Plan) -> dict[str, str]:
+    """Round → name in tables."""
+    return {r.path: r.title for r in scores.evaluated(plan.config)}
+
+
+def ablation(plan: Plan) -> dict[str, str]:
+    return {r.path: title for r, title in scores.ablation(plan.config).items()}
+
+
+def measured(plan: Plan) -> list[str]:
+    return [r.path for r in scores.measured(plan.config)]
+
+
+def pictured(plan: Plan) -> list[str]:
+    return [r.path for r in scores.pictured(plan.config)]
+
+
+def selftrain_rounds(plan: Plan) -> list[str]:
+    return [r.path for r in selftrain.rounds(plan.config)]
+
+
+def mixbatch_rounds(plan: Plan) -> list[str]:
+    return [r.path for r in selftrain.mixbatch_rounds(plan.config)]
+
+
+def predictors(plan: Plan, round: str) -> list[str]:
+    """Models that label a round's candidates."""
+    return list(plan.maker(f"{round}/predictions.h5").inputs["models"])
+
+
+def candidates(plan: Plan, round: str) -> str:
+    (table,) = plan.maker(f"{round}/predictions.h5").inputs["images"]
+    return table
+
+
+def initial(plan: Plan, round: str) -> list[str]:
+    """Model that a round's training starts from."""
+    return list(plan.maker(f"{round}/model.pt").inputs["initial"])
+
+
+def labels(plan: Plan, round: str) -> str:
+    """Pseudo-labels that a round trains on."""
+    (file,) = plan.maker(f"{round}/model.pt").inputs["labels"]
+    return file
+
+
+def thresholds(plan: Plan, round: str) -> list[str]:
+    return list(plan.maker(f"{round}/model.pt").inputs["thresholds"])
+
+
+def aligned(plan: Plan, round: str) -> bool:
+    return plan.maker(f"{round}/model.pt").inputs["color"] == ("data/color.csv",)
+
+
+def fused(plan: Plan, round: str) -> dict[str, str]:
+    """Inputs of a fusion of one model's labels, by role."""
+    inputs = plan.maker(f"{round}/labels.h5").inputs
+    return {role: file for role, files in inputs.items() for file in files}
+
+
+def exchanged(plan: Plan, cycle: str) -> dict[str, list[str]]:
+    inputs = plan.maker(f"{cycle}/1/selected.csv").inputs
+    return {role: list(files) for role, files in inputs.items()}
+
+
 @pytest.fixture(scope="module")
 def paper() -> Plan:
     return plan_of(PAPER)
@@ -60,23 +130,23 @@ def paper() -> Plan:
 
 
 def test_paper_has_ten_cycles_of_selftraining_and_five_of_cotraining(paper):
-    assert paper.selftrain_rounds == SELFTRAIN and paper.mixbatch_rounds == MIXBATCH
-    assert [paper.cotrain_rounds(m) for m in (1, 2)] == [COTRAIN[::2], COTRAIN[1::2]]
+    assert selftrain_rounds(paper) == SELFTRAIN and mixbatch_rounds(paper) == MIXBATCH
+    assert [r.path for members in cotrain.cycles(paper.config) for r in members] == COTRAIN
     pair = "cotrain/05/both"
-    assert list(paper.evaluated) == ["source_only", "source", *SELFTRAIN, *COTRAIN, pair, "final", "upper_bound"]
-    assert paper.measured == [*SELFTRAIN, *COTRAIN, "final"]
-    assert list(paper.ablation) == ["source_only", "source", "mixbatch/10", "selftrain/10", "final", "upper_bound"]
+    assert list(evaluated(paper)) == ["source_only", "source", *SELFTRAIN, *COTRAIN, pair, "final", "upper_bound"]
+    assert measured(paper) == [*SELFTRAIN, *COTRAIN, "final"]
+    assert list(ablation(paper)) == ["source_only", "source", "mixbatch/10", "selftrain/10", "final", "upper_bound"]
 
 
 def test_every_round_fits_the_rules_pattern(paper):
     rounds = ["source", "source_only", "upper_bound", "final", *SELFTRAIN, *MIXBATCH, *COTRAIN]
     assert all(re.fullmatch(ROUND, round) for round in rounds)
-    for other in ("selftrain/1", "cotrain/01", "cotrain/01/3", "final/model", "evaluation", "source_only/x"):
+    for other in ("selftrain/1", "cotrain/01", "cotrain/01/x", "final/model", "evaluation", "source_only/x"):
         assert not re.fullmatch(ROUND, other)
 
 
 def test_names_in_tables_are_distinct(paper):
-    assert len(set(paper.evaluated.values())) == len(paper.evaluated)
+    assert len(set(evaluated(paper).values())) == len(evaluated(paper))
 
 
 @pytest.mark.parametrize(
@@ -95,86 +165,88 @@ def test_names_in_tables_are_distinct(paper):
 def test_cores_of_a_training(monkeypatch, gpus, training, cores, expected):
     monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
     monkeypatch.setenv("COTRAIN_GPUS", str(gpus))
-    assert plan_of({"training": training}).training_cores(cores) == expected
+    assert plan_of({"training": training}).training_cores("source", cores) == expected
 
 
 def test_the_last_training_may_have_threads_of_its_own(monkeypatch):
     monkeypatch.setenv("COTRAIN_GPUS", "0")
     for final, expected in (({"threads": 3}, 3), ({"threads": 1}, 2), (None, 2)):
         plan = plan_of({"training": {"threads": 2}, "final": final})
-        assert plan.training_cores(8) == 2 and plan.training_cores(8, "final") == expected
+        assert plan.training_cores("source", 8) == 2
         assert json.loads(plan.settings("train", "selftrain/01"))["threads"] == 2
         if final:
-            assert json.loads(plan.settings("train", "final"))["threads"] == expected
+            assert plan.training_cores("final", 8) == json.loads(plan.settings("train", "final"))["threads"] == expected
+        else:
+            assert "final" not in plan.rounds
 
 
 def test_without_colour_alignment_or_truth_their_rounds_are_not_scored():
     plan = plan_of({"align_colors": False, "data": {"target": {"truth": False}}})
-    assert "source" not in plan.evaluated and "upper_bound" not in plan.evaluated
-    assert "upper_bound" not in plan.ablation
+    assert "source" not in evaluated(plan) and "upper_bound" not in evaluated(plan)
+    assert "upper_bound" not in ablation(plan)
 
 
 # ---- models -----------------------------------------------------------------------------------------------------
 
 
 def test_each_cycle_predicts_with_the_model_of_the_cycle_before(paper):
-    expected = {"selftrain/01": "source", "mixbatch/01": "source"}
+    expected = {"selftrain/01": "source"}
     expected |= {"cotrain/01/1": "selftrain/01", "cotrain/01/2": "selftrain/10"}  # W_{K_m}, W_{K_M}
     for rounds in (SELFTRAIN, MIXBATCH, COTRAIN[::2], COTRAIN[1::2]):
         expected |= {round: before for before, round in itertools.pairwise(rounds)}
     for round, before in expected.items():
-        assert paper.predictors(round) == [f"{before}/model.pt"], round
+        assert predictors(paper, round) == [f"{before}/model.pt"], round
 
 
 def test_each_cycle_trains_from_w0_and_never_from_the_cycle_before(paper):
     for round in (*SELFTRAIN, *MIXBATCH, "final", "upper_bound"):
-        assert paper.initial(round) == ["source/model.pt"], round
+        assert initial(paper, round) == ["source/model.pt"], round
     for round in COTRAIN:
         start = "selftrain/01" if round.endswith("1") else "selftrain/10"
-        assert paper.initial(round) == [f"{start}/model.pt"], round
-    assert paper.initial("source") == paper.initial("source_only") == []
+        assert initial(paper, round) == [f"{start}/model.pt"], round
+    assert initial(paper, "source") == initial(paper, "source_only") == []
 
 
 def test_selftraining_can_go_on_from_the_model_of_the_cycle_before():
     plan = plan_of(PAPER, {"selftrain": {"start_from": "previous"}})
     for rounds in (SELFTRAIN, MIXBATCH):
-        assert plan.initial(rounds[0]) == ["source/model.pt"]
+        assert initial(plan, rounds[0]) == ["source/model.pt"]
         for before, round in itertools.pairwise(rounds):
-            assert plan.initial(round) == [f"{before}/model.pt"] == plan.predictors(round)
-    assert plan.initial("cotrain/03/1") == ["selftrain/01/model.pt"]
-    assert plan.initial("final") == plan.initial("upper_bound") == ["source/model.pt"]
+            assert initial(plan, round) == [f"{before}/model.pt"] == predictors(plan, round)
+    assert initial(plan, "cotrain/03/1") == ["selftrain/01/model.pt"]
+    assert initial(plan, "final") == initial(plan, "upper_bound") == ["source/model.pt"]
 
 
 def test_cotraining_starts_from_the_early_and_the_last_cycle_of_selftraining():
     plan = plan_of(PAPER, {"selftrain": {"cycles": 7, "early_cycle": 3}})
     for cycle in range(1, 6):
-        assert plan.initial(f"cotrain/{cycle:02d}/1") == ["selftrain/03/model.pt"]
-        assert plan.initial(f"cotrain/{cycle:02d}/2") == ["selftrain/07/model.pt"]
+        assert initial(plan, f"cotrain/{cycle:02d}/1") == ["selftrain/03/model.pt"]
+        assert initial(plan, f"cotrain/{cycle:02d}/2") == ["selftrain/07/model.pt"]
 
 
 @pytest.mark.parametrize(("who", "models"), [("1", ["1"]), ("2", ["2"]), ("ensemble", ["1", "2"])])
 def test_final_labels_come_from_w(who, models):
     plan = plan_of(PAPER, {"final": {"labels_from": who}})
-    assert plan.predictors("final") == [f"cotrain/05/{m}/model.pt" for m in models]
+    assert predictors(plan, "final") == [f"cotrain/05/{m}/model.pt" for m in models]
 
 
 def test_without_the_cotraining_loop_final_labels_come_from_selftraining():
     plan = plan_of(PAPER, {"cotrain": {"cycles": 0}, "final": {"labels_from": "ensemble"}})
-    assert plan.predictors("final") == ["selftrain/01/model.pt", "selftrain/10/model.pt"]
-    assert plan.measured == [*SELFTRAIN, "final"]
-    assert not any("cotrain" in round for round in (*plan.evaluated, *plan.pictured))
+    assert predictors(plan, "final") == ["selftrain/01/model.pt", "selftrain/10/model.pt"]
+    assert measured(plan) == [*SELFTRAIN, "final"]
+    assert not any("cotrain" in round for round in (*evaluated(plan), *pictured(plan)))
 
 
 def test_without_the_last_training_nothing_asks_for_it():
     plan = plan_of(PAPER, {"final": None})
-    assert list(plan.evaluated) == ["source_only", "source", *SELFTRAIN, *COTRAIN, "cotrain/05/both", "upper_bound"]
-    assert not any("final" in name for name in (*plan.files, *plan.measured, *plan.pictured, *plan.ablation))
+    assert list(evaluated(plan)) == ["source_only", "source", *SELFTRAIN, *COTRAIN, "cotrain/05/both", "upper_bound"]
+    assert not any("final" in name for name in (*plan.files, *measured(plan), *pictured(plan), *ablation(plan)))
     assert "last training" not in told(plan, "plot")["columns"]
     assert [name for name, _ in told(plan, "plot")["series"]] == [
         "self-training", "co-training, model 1", "co-training, model 2",
     ]  # fmt: skip
     with pytest.raises(BadInput, match=r"final: null, and this target needs the last training"):
-        plan.predictors("final")
+        plan.maker("final/predictions.h5")
 
 
 # ---- images and pseudo-labels -----------------------------------------------------------------------------------
@@ -182,39 +254,39 @@ def test_without_the_last_training_nothing_asks_for_it():
 
 def test_both_models_of_a_cycle_are_run_on_the_same_candidates(paper):
     for round in COTRAIN:
-        assert paper.candidates(round) == f"{round[:-2]}/candidates.csv"
+        assert candidates(paper, round) == f"{round[:-2]}/candidates.csv"
     for round in SELFTRAIN:
-        assert paper.candidates(round) == f"{round}/candidates.csv"
-    for round, same in zip(MIXBATCH, SELFTRAIN, strict=True):
-        assert paper.candidates(round) == f"{same}/candidates.csv"
-    assert paper.candidates("final") == "data/target.csv"  # all of X^u
+        assert candidates(paper, round) == f"{round}/candidates.csv"
+    for round, same in zip(MIXBATCH[1:], SELFTRAIN[1:], strict=True):
+        assert candidates(paper, round) == f"{same}/candidates.csv"
+    assert candidates(paper, "final") == "data/target.csv"  # all of X^u
 
 
 def test_each_model_receives_the_other_models_pseudolabels(paper):
     for cycle in range(1, 6):
         for model, other in ((1, 2), (2, 1)):
-            fused = paper.fused(f"cotrain/{cycle:02d}/{model}")
-            assert fused["pseudolabels"] == f"cotrain/{cycle:02d}/{other}/combined.h5"
-            assert fused["selected"] == f"cotrain/{cycle:02d}/{model}/selected.csv"
+            inputs = fused(paper, f"cotrain/{cycle:02d}/{model}")
+            assert inputs["pseudolabels"] == f"cotrain/{cycle:02d}/{other}/combined.h5"
+            assert inputs["selected"] == f"cotrain/{cycle:02d}/{model}/selected.csv"
 
 
 def test_fusion_starts_from_the_empty_set_in_the_first_cycle_of_each_phase(paper):
-    for round in ("selftrain/01", "mixbatch/01", "cotrain/01/1", "cotrain/01/2"):
-        assert "previous" not in paper.fused(round)
+    for round in ("selftrain/01", "cotrain/01/1", "cotrain/01/2"):
+        assert "previous" not in fused(paper, round)
     for rounds in (SELFTRAIN, COTRAIN[::2], COTRAIN[1::2]):
         for before, round in itertools.pairwise(rounds):
-            assert paper.fused(round)["previous"] == f"{before}/labels.h5"
-    assert paper.fused("selftrain/04")["pseudolabels"] == "selftrain/04/pseudolabels.h5"
+            assert fused(paper, round)["previous"] == f"{before}/labels.h5"
+    assert fused(paper, "selftrain/04")["pseudolabels"] == "selftrain/04/pseudolabels.h5"
 
 
 def test_cycles_without_fusion_train_on_their_own_labels_alone():
     plan = plan_of(PAPER, {"selftrain": {"fuse": False}})
-    assert all("previous" not in plan.fused(round) for round in (*SELFTRAIN, *MIXBATCH))
-    assert plan.fused("cotrain/02/1")["previous"] == "cotrain/01/1/labels.h5"
+    assert all("previous" not in fused(plan, round) for round in (*SELFTRAIN, *MIXBATCH[1:]))
+    assert fused(plan, "cotrain/02/1")["previous"] == "cotrain/01/1/labels.h5"
 
 
 def test_exchange_reads_model_1_then_model_2(paper):
-    assert paper.exchanged("cotrain/03") == {
+    assert exchanged(paper, "cotrain/03") == {
         "pseudolabels": ["cotrain/03/1/combined.h5", "cotrain/03/2/combined.h5"],
         "thresholds": ["cotrain/03/1/thresholds.csv", "cotrain/03/2/thresholds.csv"],
     }
@@ -224,38 +296,40 @@ def test_before_combination_starts_plain_pseudolabels_are_exchanged():
     plan = plan_of(PAPER, {"cotrain": {"combine_from_cycle": 3}})
     for cycle, name in ((1, "pseudolabels"), (2, "pseudolabels"), (3, "combined"), (5, "combined")):
         files = [f"cotrain/{cycle:02d}/{m}/{name}.h5" for m in (1, 2)]
-        assert plan.exchanged(f"cotrain/{cycle:02d}")["pseudolabels"] == files
-        assert [plan.fused(f"cotrain/{cycle:02d}/{m}")["pseudolabels"] for m in (2, 1)] == files
+        assert exchanged(plan, f"cotrain/{cycle:02d}")["pseudolabels"] == files
+        assert [fused(plan, f"cotrain/{cycle:02d}/{m}")["pseudolabels"] for m in (2, 1)] == files
 
 
 def test_each_round_trains_on_its_own_labels_and_thresholds(paper):
     for round in (*SELFTRAIN, *COTRAIN):
-        assert paper.labels(round) == f"{round}/labels.h5"
-        assert paper.thresholds(round) == [f"{round}/thresholds.csv"]
-    assert paper.labels("final") == "final/pseudolabels.h5" and paper.thresholds("final") == []
+        assert labels(paper, round) == f"{round}/labels.h5"
+        assert thresholds(paper, round) == [f"{round}/thresholds.csv"]
+    assert labels(paper, "final") == "final/pseudolabels.h5" and thresholds(paper, "final") == []
 
 
 def test_mixbatch_shares_the_labels_of_the_first_cycle_and_has_no_collage(paper):
-    assert paper.labels("mixbatch/01") == "selftrain/01/labels.h5"
-    assert paper.fused("mixbatch/02")["previous"] == "selftrain/01/labels.h5"
-    assert paper.labels("mixbatch/02") == "mixbatch/02/labels.h5"
-    assert paper.fused("mixbatch/03")["previous"] == "mixbatch/02/labels.h5"
-    assert all(paper.thresholds(round) == [] for round in MIXBATCH)
+    assert labels(paper, "mixbatch/01") == "selftrain/01/labels.h5"
+    assert fused(paper, "mixbatch/02")["previous"] == "selftrain/01/labels.h5"
+    assert labels(paper, "mixbatch/02") == "mixbatch/02/labels.h5"
+    assert fused(paper, "mixbatch/03")["previous"] == "mixbatch/02/labels.h5"
+    assert all(thresholds(paper, round) == [] for round in MIXBATCH)
 
 
 def test_rare_crops_need_thresholds_in_every_cycle_and_the_collage_only_where_it_is():
-    rounds = (*SELFTRAIN, *MIXBATCH, *COTRAIN)
+    rounds = (*SELFTRAIN, *COTRAIN)
     rare = {"rare_crops": 0.5, "rare_share": 0.002}
+    plan = plan_of(PAPER, {"mix": rare})
+    assert thresholds(plan, "mixbatch/01") == ["selftrain/01/thresholds.csv"]
+    assert all(rare.items() <= told(plan, "train", round).items() for round in MIXBATCH)
     plan = plan_of(PAPER, {"mix": rare | {"collage_share": None}})
-    assert plan.thresholds("mixbatch/01") == ["selftrain/01/thresholds.csv"]
-    assert plan.thresholds("final") == plan.thresholds("upper_bound") == []
+    assert thresholds(plan, "final") == thresholds(plan, "upper_bound") == []
     for round in rounds:
-        assert len(plan.thresholds(round)) == 1
+        assert len(thresholds(plan, round)) == 1
         found = told(plan, "train", round)
         assert rare.items() <= found.items() and "collage_share" not in found
     plain = plan_of(PAPER, {"mix": {"collage_share": None}})
-    assert not any(plain.thresholds(round) or "rare_crops" in told(plain, "train", round) for round in rounds)
-    assert list(plain.ablation) == ["source_only", "source", "selftrain/10", "final", "upper_bound"]
+    assert not any(thresholds(plain, round) or "rare_crops" in told(plain, "train", round) for round in rounds)
+    assert list(ablation(plain)) == ["source_only", "source", "selftrain/10", "final", "upper_bound"]
 
 
 def test_prior_is_of_the_targets_size_and_asks_for_statistics_and_a_picture():
@@ -289,7 +363,8 @@ def told(plan: Plan, stage: str, name: str = "") -> dict:
 
 def test_portion_grows_from_zero_in_each_phase_and_ends_with_k(paper):
     for rounds in (SELFTRAIN, MIXBATCH, COTRAIN[::2], COTRAIN[1::2]):
-        found = [told(paper, "threshold", round)["portion"] for round in rounds]
+        told_portions = {job.name: job.settings["portion"] for job in paper.jobs if job.stage == "threshold"}
+        found = [told_portions.get(round, 0.5) for round in rounds]  # mixbatch/01 has the labels of selftrain/01
         assert found == pytest.approx([0.5, 0.55, *[0.6] * (len(rounds) - 2)])
     assert told(paper, "threshold", "final")["portion"] == pytest.approx(0.6)
 
@@ -327,7 +402,7 @@ def test_courses_and_mixture_of_each_training():
     }
     with_collage = plan_of({"final": {"collage_share": 0.2}})
     assert told(with_collage, "train", "final")["collage_share"] == 0.2
-    assert with_collage.thresholds("final") == ["final/thresholds.csv"]
+    assert thresholds(with_collage, "final") == ["final/thresholds.csv"]
     for round, values in expected.items():
         found = told(plan, "train", round)
         assert (found["course"]["steps"], found.get("target_share"), found.get("collage_share")) == values, round
@@ -344,35 +419,16 @@ def test_target_labels_reach_measuring_and_the_upper_bound_only():
 
 def test_source_only_is_not_aligned_and_every_other_training_is():
     plan = plan_of()
-    assert not plan.aligned("source_only")
-    assert all(plan.aligned(round) for round in ("source", "selftrain/01", "cotrain/01/2", "final", "upper_bound"))
+    assert not aligned(plan, "source_only")
+    assert all(aligned(plan, round) for round in ("source", "selftrain/01", "cotrain/01/2", "final", "upper_bound"))
     plan = plan_of({"align_colors": False})
-    assert not any(plan.aligned(round) for round in ("source", "selftrain/01", "final", "upper_bound"))
+    assert not any(aligned(plan, round) for round in ("source", "selftrain/01", "final", "upper_bound"))
 
 
 def everything(plan: Plan) -> dict[tuple[str, str], str]:
     """The settings of every job of a plan: (stage, round or other name) → JSON text."""
-    pseudolabelled = [*plan.selftrain_rounds, *plan.mixbatch_rounds, *plan.cotrain_rounds(1), *plan.cotrain_rounds(2)]
-    final = ["final"] if plan.config.final else []
-    trained = ["source", "source_only", "upper_bound", *final, *pseudolabelled]
-    cycles = [*plan.selftrain_rounds, *(round[:-2] for round in plan.cotrain_rounds(1))]
-    jobs = {
-        "render": ["source-0", "target-0", "validation-0"],
-        "index": ["source", "target", "target_labelled", "validation"],
-        "color": [""],
-        "statistics": [""],
-        "draw": cycles,
-        "infer": [*pseudolabelled, *final],
-        "threshold": [*pseudolabelled, *final],
-        "select": [*plan.selftrain_rounds, *plan.mixbatch_rounds],
-        "exchange": [cycle for cycle in cycles if cycle.startswith("cotrain")],
-        "train": trained,
-        "evaluate": trained,
-        "measure": plan.measured,
-        "summarize": ["evaluated", "ablation"],
-        "plot": [""],
-    }
-    return {(stage, name): plan.settings(stage, name) for stage, names in jobs.items() for name in names}
+    jobs = [job for job in plan.jobs if job.rule != "infer_shard"]
+    return {(job.stage, re.sub("-.*", "-0", job.name)): job.settings_json for job in jobs}
 
 
 def test_settings_are_what_the_stage_accepts(paper):
@@ -401,7 +457,7 @@ SOURCE_TRAIN = {"train source", "train source_only"}
 @pytest.mark.parametrize(
     ("key", "value", "changed"),
     [
-        ("run", "other", set()),
+        ("run", "other", {"report"}),
         ("results", "elsewhere", set()),
         ("seed", 2, {"draw selftrain", "draw cotrain", "color"} | ALL_TRAIN | SOURCE_TRAIN),
         ("cotrain.lambda", 0.7, {"exchange cotrain"}),
@@ -447,20 +503,26 @@ SOURCE_TRAIN = {"train source", "train source_only"}
 )
 def test_a_changed_key_changes_the_settings_of_its_own_stage_only(paper, key, value, changed):
     before, after = everything(paper), everything(plan_of(PAPER, dotted(key, value)))
-    assert before.keys() == after.keys()
+    assert before.keys() - {("combine", "cotrain/01")} <= after.keys() <= before.keys()
     found = {
-        f"{stage} {name.split('/')[0]}".strip() for (stage, name) in before if before[stage, name] != after[stage, name]
+        f"{stage} {name.split('/')[0]}".strip() for (stage, name) in after if before[stage, name] != after[stage, name]
     }
     assert found == changed
 
 
 def test_shards_are_of_inferences_of_the_whole_target_set_alone():
-    assert not any(plan_of(PAPER).in_shards(round) for round in (*SELFTRAIN, *COTRAIN, "final"))
+    def shared(plan: Plan) -> set[str]:
+        return {job.name for job in plan.jobs if job.rule == "merge"}
+
+    assert shared(plan_of(PAPER)) == set()
     plan = plan_of(PAPER, {"inference": {"shards": 4}, "cotrain": {"candidates": None}})
-    assert plan.in_shards("final") and all(map(plan.in_shards, COTRAIN)) and not any(map(plan.in_shards, SELFTRAIN))
-    for round in (*SELFTRAIN, *MIXBATCH, *COTRAIN, "final"):
-        fits = [bool(re.fullmatch(plan.inferred(in_shards), round)) for in_shards in (False, True)]
-        assert fits == ([False, True] if plan.in_shards(round) else [True, False])
+    assert shared(plan) == {*COTRAIN, "final"}
+    for round in (*SELFTRAIN, *MIXBATCH[1:], *COTRAIN, "final"):
+        fits = [bool(re.fullmatch(plan.rounds_made_by(rule), round)) for rule in ("infer", "merge")]
+        assert fits == ([False, True] if round in shared(plan) else [True, False])
+        (predictions,) = plan.job("infer", round).outputs
+        parts = [job.outputs[0] for job in plan.jobs if job.rule == "infer_shard" and job.round.path == round]
+        assert list(plan.maker(predictions).shards) == parts and len(parts) == 4 * fits[1]
 
 
 def test_settings_of_a_shard_are_those_of_its_round_and_which_it_is():
@@ -474,10 +536,12 @@ def test_settings_of_a_shard_are_those_of_its_round_and_which_it_is():
 def test_more_cycles_of_selftraining_leave_the_settings_of_the_others_as_they_are(paper):
     after = everything(plan_of(PAPER, {"selftrain": {"cycles": 12}}))
     before = everything(paper)
-    assert {job for job, text in before.items() if after[job] != text} == {
+    last = ("evaluate", "mixbatch/10")  # only the last cycle is a row of the ablation
+    assert {job for job, text in before.items() if job != last and after[job] != text} == {
         ("summarize", "evaluated"),
         ("summarize", "ablation"),
         ("plot", ""),
+        ("report", ""),
     }
 
 
@@ -494,18 +558,18 @@ def test_each_cycle_draws_other_images_and_models_1_and_2_train_with_other_seeds
 def test_folder_of_photographs_comes_from_the_config_or_the_environment(monkeypatch, tmp_path):
     camvid = {"data": {"labelset": "camvid11", "target": {"dataset": "camvid", "split": "train"}}}
     (tmp_path / "camvid").mkdir()
-    assert plan_of(camvid, {"data": {"root": str(tmp_path)}}).data_root("target") == str(tmp_path / "camvid")
+    assert plan_of(camvid, {"data": {"root": str(tmp_path)}}).domains.data_root("target") == str(tmp_path / "camvid")
     monkeypatch.setenv("COTRAIN_DATA", str(tmp_path))
-    assert plan_of(camvid).data_root("target") == str(tmp_path / "camvid")
+    assert plan_of(camvid).domains.data_root("target") == str(tmp_path / "camvid")
     monkeypatch.delenv("COTRAIN_DATA")
     with pytest.raises(BadInput, match=r"data\.root: not set.*COTRAIN_DATA"):
-        plan_of(camvid).data_root("target")
+        plan_of(camvid).domains.data_root("target")
 
 
 def test_runs_with_the_same_scenes_share_their_folder():
     one, other, more = plan_of(), plan_of({"run": "other"}), plan_of({"toycity": {"source": 7}})
-    assert one.data_root("source") == other.data_root("source") != more.data_root("source")
-    assert one.data_root("target") == more.data_root("target") != one.data_root("source")
+    assert one.domains.data_root("source") == other.domains.data_root("source") != more.domains.data_root("source")
+    assert one.domains.data_root("target") == more.domains.data_root("target") != one.domains.data_root("source")
 
 
 # ---- configs at fault -------------------------------------------------------------------------------------------
@@ -674,45 +738,117 @@ def test_another_architecture_gets_no_options_of_the_first():
 # ---- two architectures ------------------------------------------------------------------------------------------
 
 SEGFORMER = {"architecture": "Segformer", "encoder": "mit_b0", "weights": None}
+
+
+def taught_by(*models: dict | None) -> dict:
+    """A config whose main model starts early, and these (null: the main one) from the last cycle."""
+    members = [{"start": "early"}, *({"start": "last", "model": model} for model in models)]
+    return {"cotrain": {"members": members}}
+
+
 SELFTRAIN_2 = [f"selftrain_2/{i:02d}" for i in range(1, 11)]
 
 
 @pytest.fixture(scope="module")
 def mixed() -> Plan:
-    return plan_of(PAPER, {"model_2": SEGFORMER})
+    return plan_of(PAPER, taught_by(SEGFORMER))
 
 
 def test_second_architecture_has_a_source_model_and_a_selftraining_of_its_own(mixed):
     assert told(mixed, "train", "source_2")["model"] == SEGFORMER | {"multiple": None, "options": {}}
     assert told(mixed, "train", "source")["model"]["architecture"] == DEMO["model"]["architecture"]
-    assert mixed.initial("source_2") == [] and mixed.aligned("source_2")
+    assert initial(mixed, "source_2") == [] and aligned(mixed, "source_2")
     for round, before in zip(SELFTRAIN_2, ["source_2", *SELFTRAIN_2], strict=False):
-        assert mixed.initial(round) == ["source_2/model.pt"] and mixed.predictors(round) == [f"{before}/model.pt"]
-        assert mixed.candidates(round) == f"{round.replace('_2', '')}/candidates.csv"
-        assert mixed.fused(round)["pseudolabels"] == f"{round}/pseudolabels.h5"
+        assert initial(mixed, round) == ["source_2/model.pt"] and predictors(mixed, round) == [f"{before}/model.pt"]
+        assert candidates(mixed, round) == f"{round.replace('_2', '')}/candidates.csv"
+        assert fused(mixed, round)["pseudolabels"] == f"{round}/pseudolabels.h5"
         assert told(mixed, "train", round)["collage_share"] == DEMO["mix"]["collage_share"]
 
 
 def test_each_architecture_goes_its_own_way_through_cotraining_and_only_labels_are_exchanged(mixed, paper):
     for cycle in range(1, 6):
         first, second = f"cotrain/{cycle:02d}/1", f"cotrain/{cycle:02d}/2"
-        assert mixed.initial(first) == ["selftrain/01/model.pt"]
-        assert mixed.initial(second) == ["selftrain_2/10/model.pt"]
-        assert mixed.fused(first) == paper.fused(first) and mixed.fused(second) == paper.fused(second)
-    assert mixed.predictors("cotrain/01/2") == ["selftrain_2/10/model.pt"]
-    assert mixed.initial("final") == mixed.initial("upper_bound") == ["source/model.pt"]
+        assert initial(mixed, first) == ["selftrain/01/model.pt"]
+        assert initial(mixed, second) == ["selftrain_2/10/model.pt"]
+        assert fused(mixed, first) == fused(paper, first) and fused(mixed, second) == fused(paper, second)
+    assert predictors(mixed, "cotrain/01/2") == ["selftrain_2/10/model.pt"]
+    assert initial(mixed, "final") == initial(mixed, "upper_bound") == ["source/model.pt"]
 
 
 def test_rounds_of_the_second_architecture_are_made_scored_and_measured_and_change_no_others(mixed, paper):
     extra = {"source_2", *SELFTRAIN_2}
-    assert mixed.evaluated.keys() - paper.evaluated.keys() == extra
-    assert set(mixed.measured) - set(paper.measured) == set(SELFTRAIN_2)
+    assert evaluated(mixed).keys() - evaluated(paper).keys() == extra
+    assert set(measured(mixed)) - set(measured(paper)) == set(SELFTRAIN_2)
     assert {f.rsplit("/", 1)[0] for f in set(mixed.files) - set(paper.files) if f.endswith("model.pt")} == extra
     assert all(re.fullmatch(ROUND, round) for round in extra)
     assert "self-training, model 2" in [name for name, _ in told(mixed, "plot")["series"]]
     for round in ("source", "source_only", *SELFTRAIN, *COTRAIN, "final", "upper_bound"):
         assert mixed.settings("train", round) == paper.settings("train", round)
     assert set(paper.files) <= set(mixed.files)
+
+
+def test_the_key_of_earlier_versions_is_answered_with_what_to_write_now():
+    (line,) = faults({"model_2": SEGFORMER})
+    assert line == (
+        "config: model_2: now a member of co-training; write instead cotrain: {members: [{start: early}, {start: last, "
+        'model: {"architecture": "Segformer", "encoder": "mit_b0", "weights": null}}]}'
+    )
+    assert faults({"model_2": None}) == ["config: model_2: no longer a key; delete the line"]
+
+
+# ---- three members ----------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def three() -> Plan:
+    return plan_of(PAPER, taught_by(SEGFORMER, {"architecture": "Unet"}), {"final": {"labels_from": "ensemble"}})
+
+
+def test_each_member_of_another_architecture_trains_itself_first(three):
+    assert list(three.config.models) == [1, 2, 3]
+    for number, architecture in ((2, "Segformer"), (3, "Unet")):
+        assert told(three, "train", f"source_{number}")["model"]["architecture"] == architecture
+        assert initial(three, f"cotrain/04/{number}") == [f"selftrain_{number}/10/model.pt"]
+        assert predictors(three, f"cotrain/01/{number}") == [f"selftrain_{number}/10/model.pt"]
+        assert candidates(three, f"selftrain_{number}/03") == "selftrain/03/candidates.csv"
+
+
+def test_three_members_combine_exchange_and_fuse_with_all_others(three):
+    combined = [f"cotrain/02/{m}/combined.h5" for m in (1, 2, 3)]
+    assert (
+        list(three.job("combine", "cotrain/02").outputs) == exchanged(three, "cotrain/02")["pseudolabels"] == combined
+    )
+    assert list(three.job("exchange", "cotrain/02").outputs) == [f"cotrain/02/{m}/selected.csv" for m in (1, 2, 3)]
+    for member in (1, 2, 3):
+        assert list(three.job("fuse", f"cotrain/02/{member}").inputs["pseudolabels"]) == combined
+    assert predictors(three, "final") == [f"cotrain/05/{m}/model.pt" for m in (1, 2, 3)]
+    assert list(three.maker("evaluation/cotrain/05/all.json").inputs["models"]) == predictors(three, "final")
+    assert evaluated(three)["cotrain/05/all"] == "co-training 5, all models"
+
+
+def test_members_may_share_an_architecture_and_start_from_any_cycle():
+    members = [{"start": 3}, {"start": "last", "model": SEGFORMER}, {"start": 7, "model": SEGFORMER}]
+    plan = plan_of(PAPER, {"cotrain": {"members": members}})
+    assert list(plan.config.models) == [1, 2]
+    starts = [initial(plan, f"cotrain/01/{m}") for m in (1, 2, 3)]
+    assert starts == [[f"{round}/model.pt"] for round in ("selftrain/03", "selftrain_2/10", "selftrain_2/07")]
+
+
+@pytest.mark.parametrize(
+    ("changes", "expected"),
+    [
+        ({"cotrain": {"members": [{"start": "early"}]}}, r"config: cotrain\.members: .*at least 2"),
+        (
+            {"cotrain": {"members": [{}, {"start": 11}]}},
+            r"config: cotrain\.members\.1\.start: 11, and self-training has 10 cycles",
+        ),
+        ({"final": {"labels_from": 3}}, r"config: final\.labels_from: 3, and cotrain\.members lists 2"),
+        ({"final": {"labels_from": "both"}}, "config: final.labels_from: .*pattern"),
+    ],
+)
+def test_members_that_do_not_fit_the_config_are_named(changes, expected):
+    (line,) = faults(PAPER, changes)
+    assert re.match(expected, line), line
 
 
 # ---- models -----------------------------------------------------------------------------------------------------
@@ -737,9 +873,10 @@ def test_rounds_of_the_second_architecture_are_made_scored_and_measured_and_chan
         ),
     ],
 )
-@pytest.mark.parametrize("key", ["model", "model_2"])
+@pytest.mark.parametrize("key", ["model", "cotrain.members.1.model"])
 def test_model_that_cannot_be_built_is_named_before_anything_runs(key, model, expected):
-    (line,) = faults({key: {"architecture": "FPN"} | model})
+    model = {"architecture": "FPN"} | model
+    (line,) = faults({"model": model} if key == "model" else taught_by(model))
     assert re.match(f"config: {key}.{expected}", line), line
 
 
@@ -751,9 +888,11 @@ def test_mini_batch_of_one_is_refused_where_batch_norm_sees_one_value_of_an_imag
 
 
 def test_code_of_ones_own_is_looked_for_and_trusted_by_every_stage_that_loads_models(tmp_path, monkeypatch):
-    own = {"model_2": {"architecture": "streetnets.small:net", "encoder": None, "weights": None}}
+    own = taught_by({"architecture": "streetnets.small:net", "encoder": None, "weights": None})
     (line,) = faults(own)
-    assert line.startswith("config: model_2.architecture: no module streetnets.small; put it into the current folder")
+    assert line.startswith(
+        "config: cotrain.members.1.model.architecture: no module streetnets.small; put it into the current folder"
+    )
     (tmp_path / "streetnets").mkdir()
     (tmp_path / "streetnets" / "small.py").write_text("raise SystemExit('imported')")
     monkeypatch.chdir(tmp_path)
@@ -773,7 +912,7 @@ def test_paper_schedule_preset_is_table_1():
         assert (t.portion_start, t.portion_step, t.portion_max) == (0.5, 0.05, 0.6)  # p_m, Δp, p_M
         assert (t.confidence_min, t.confidence_max) == (0.5, 0.9)  # C_m, C_M
     assert (config.training.batch, config.mix.target_share, config.mix.collage_share) == (4, 0.75, 0.5)
-    assert (config.final.labels_from, config.cotrain.balance) == ("1", 0.8)  # w, λ
+    assert (config.final.labels_from, config.cotrain.lambda_) == ("1", 0.8)  # w, λ
     assert [getattr(config.training, name).steps for name in ("source", "cycle", "final")] == [60000, 8000, 60000]
     courses = [getattr(config.training, name) for name in ("source", "cycle", "final")]
     assert {course.learning_rate for course in courses} == {0.002} and config.training.optimizer.name == "sgd"
@@ -789,11 +928,11 @@ def test_presets_of_zou_2018_are_its_schedule_on_top_of_any_other(name, below):
     """Sect. 4.3, 5 and Appendix A."""
     files = [WORKFLOW / "presets" / f"{n}.yaml" for n in (below, name) if n]
     plan = plan_of(*(yaml.safe_load(path.read_text(encoding="utf-8")) for path in files))
-    assert plan.selftrain_rounds == ["selftrain/01", "selftrain/02", "selftrain/03"]
-    portions = [told(plan, "threshold", round)["portion"] for round in plan.selftrain_rounds]
+    assert selftrain_rounds(plan) == ["selftrain/01", "selftrain/02", "selftrain/03"]
+    portions = [told(plan, "threshold", round)["portion"] for round in selftrain_rounds(plan)]
     assert portions == pytest.approx([0.2, 0.25, 0.3]) and plan.config.selftrain.thresholds.portion_max == 0.5
-    assert {told(plan, "threshold", r)["policy"] for r in plan.selftrain_rounds} == {"st" if name == "st" else "cbst"}
-    assert plan.initial("selftrain/02") == ["selftrain/01/model.pt"] and "previous" not in plan.fused("selftrain/02")
+    assert {told(plan, "threshold", r)["policy"] for r in selftrain_rounds(plan)} == {"st" if name == "st" else "cbst"}
+    assert initial(plan, "selftrain/02") == ["selftrain/01/model.pt"] and "previous" not in fused(plan, "selftrain/02")
     assert told(plan, "draw", "selftrain/02")["count"] is told(plan, "select", "selftrain/02")["count"] is None
     train = told(plan, "train", "selftrain/03")
     assert (train["course"]["epochs"], train["course"]["steps"], train["rare_share"]) == (2, None, 0.001)

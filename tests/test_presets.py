@@ -108,8 +108,8 @@ def test_dry_run_plans_the_whole_procedure_on_a_tree_of_placeholders(row, dry_ru
             (tmp_path / "data" / place).touch()
     planned = dry_run(tmp_path, merged(preset(row), {"data": {"root": str(tmp_path / "data")}}))
     rules = [job.rule for job in planned.jobs]
-    expected = {"index": 4, "color": 1, "train_source": 2, "draw": 15, "infer": 21, "threshold": 21, "select": 10}
-    expected |= {"combine": 5, "exchange": 5, "fuse": 20, "finetune": 20, "train_final": 1, "train_upper_bound": 1}
+    expected = {"index": 4, "color": 1, "train": 24, "draw": 15, "infer": 21, "threshold": 21, "select": 10}
+    expected |= {"combine": 5, "exchange": 5, "fuse": 20}
     expected |= {"evaluate": 25, "measure": 21, "summarize": 1, "plot": 1, "report": 1}
     expected |= {"statistics": 1} if source == "gtav" else {}
     assert {rule: rules.count(rule) for rule in rules} == expected

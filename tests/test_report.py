@@ -367,8 +367,8 @@ def test_no_job_reads_the_report_and_none_of_the_adaptation_reads_what_knows_tar
     assert reached
     while new := [job for job in jobs if reached & {*job.inputs} and not {*job.outputs} <= reached]:
         reached |= {path for job in new for path in job.outputs}
-        rules |= {job.rule for job in new}
-    assert rules == {"measure", "train_upper_bound", "evaluate", "summarize", "plot", "report"}
+        rules |= {job.kind for job in new}
+    assert rules == {"measure", "train upper_bound", "evaluate", "summarize", "plot", "report"}
     models = [path for path in reached if path.endswith(".pt")]
     assert [path.split("/")[-2] for path in models] == ["upper_bound"]
 

@@ -90,7 +90,7 @@ def test_swapped_values_are_two_edits(edited):
     ]
     keys = ("training.cycle.steps", "training.final.steps")  # of two
     values = [value_of(config, key) for key in keys]
-    assert "finetune" in edited(dict(zip(keys, reversed(values), strict=True))).first
+    assert "train selftrain" in edited(dict(zip(keys, reversed(values), strict=True))).first
 
 
 def backwards(value):
@@ -129,20 +129,21 @@ def test_words_tell_from_which_value_to_which_after_each_of_several_edits(edited
 
 def test_more_cotraining_adds_cycles_and_makes_again_what_comes_after_them(edited):
     names = edited({"cotrain.cycles": 3}).names
-    rounds = {log for rule, log in names if rule in ("draw", "infer", "threshold", "fuse", "finetune", "exchange")}
+    rounds = {log for rule, log in names if rule in ("draw", "infer", "threshold", "fuse", "train", "exchange")}
     assert {log.rpartition("/")[0] for log in rounds} == {"cotrain/03", "cotrain/03/1", "cotrain/03/2", "final"}
-    assert ("train_final", "final/train") in names and ("train_source", "source/train") not in names
+    assert ("train", "final/train") in names and ("train", "source/train") not in names
     assert [log for rule, log in names if rule == "evaluate"] == [
         f"{round}/evaluate" for round in ("cotrain/03/1", "cotrain/03/2", "cotrain/03/both", "final")
     ]
 
 
 def test_more_selftraining_keeps_its_cycles_and_starts_model_2_anew(edited):
-    names = edited({"selftrain.cycles": 3}).names
+    plan = edited({"selftrain.cycles": 3})
+    names = plan.names
     assert {log.rpartition("/")[0] for _, log in names if log.startswith("selftrain")} == {"selftrain/03"}
     assert ("infer", "cotrain/01/2/infer") in names and ("infer", "cotrain/01/1/infer") not in names
-    assert {("exchange", "cotrain/01/exchange"), ("finetune", "cotrain/01/1/train")} <= set(names)
-    assert not {rule for rule, _ in names} & {"render", "index", "color", "statistics", "train_source"}
+    assert {("exchange", "cotrain/01/exchange"), ("train", "cotrain/01/1/train")} <= set(names)
+    assert not plan.kinds & {"render", "index", "color", "statistics", "train source", "train source_only"}
 
 
 def test_several_files_of_a_new_run_are_planned_at_once(run, edited):
@@ -244,17 +245,17 @@ def code(tmp_path):
 
 def test_comment_and_docstring_rerun_nothing(run, code):
     code("stages/select.py", '"""', '"""Another text. ')
-    code("pseudolabels.py", "\ndef select(", "\n# a comment\n\n\ndef select(")
+    code("method/selection.py", "\ndef select(", "\n# a comment\n\n\ndef select(")
     assert code.plan(run) == (([], []), [])
 
 
 def test_changed_function_reruns_the_stages_that_use_it_until_that_is_accepted(copied, code):
-    code("schedules.py", "def balanced(", "def balanced_with_another_name(")
-    code("stages/train.py", "schedules.balanced", "schedules.balanced_with_another_name")
+    code("method/sampling.py", "def balanced(", "def balanced_with_another_name(")
+    code("stages/train.py", "sampling.balanced", "sampling.balanced_with_another_name")
     plan, hints = code.plan(copied)
-    assert plan.first == ["train_source"] and {"finetune", "train_final"} <= {job.rule for job in plan.jobs}
+    assert plan.first == ["train source", "train source_only"] and {"train cotrain", "train final"} <= plan.kinds
     assert plan.words == [
-        "out of date, train source first: code: schedules.balanced, schedules.balanced_with_another_name, "
+        "out of date, train source first: code: method.sampling.balanced, method.sampling.balanced_with_another_name, "
         "stages.train._class_balance"
     ]
     assert hints == ["results/tiny"]

@@ -16,7 +16,7 @@ from workflow_runs import PROJECT, SNAKEFILE
 
 pytestmark = pytest.mark.skipif(slurm.missing() is not None, reason=str(slurm.missing()))
 PATIENCE = 3600  # seconds for the workflow
-TRAININGS = {"train_source", "finetune", "train_final", "train_upper_bound"}
+TRAININGS = {"train"}
 PROFILE = PROJECT / "profiles" / "slurm"
 OVERLAY = PROJECT / "tests" / "faults.yaml"  # which writes a restart file after every step
 
@@ -67,7 +67,7 @@ def disturbed(cluster, tmp_path_factory) -> tuple[Path, list[slurm.Job]]:
     try:
         workflow.until(lambda jobs: [job for job in jobs if job.kind == "data" and job.state == "COMPLETED"])
         _hang_in(folder / "results" / "tiny" / ".restart" / "source.pt", workflow)
-        cluster.shorten(next(job for job in cluster.jobs() if job.comment == "train_source_wildcards_source"))
+        cluster.shorten(next(job for job in cluster.jobs() if job.comment == "train_wildcards_source"))
 
         workflow.until(lambda jobs: [job for job in jobs if job.kind == "infer" and job.state == "RUNNING"])
         cluster.drain()
@@ -75,7 +75,7 @@ def disturbed(cluster, tmp_path_factory) -> tuple[Path, list[slurm.Job]]:
         workflow.until(lambda jobs: all(job.state != "RUNNING" for job in jobs))
         cluster.resume()
 
-        [running, *_] = workflow.until(lambda jobs: [j for j in jobs if j.kind == "finetune" and j.state == "RUNNING"])
+        [running, *_] = workflow.until(lambda jobs: [j for j in jobs if _trains_a_cycle(j) and j.state == "RUNNING"])
         cluster.cancel(running)
         jobs = workflow.finish()
     finally:
@@ -84,6 +84,10 @@ def disturbed(cluster, tmp_path_factory) -> tuple[Path, list[slurm.Job]]:
     print(f"\n{slurm.table(jobs)}")
     print(f"\n{slurm.stage_table(slurm.stages(folder / 'results', PROFILE / 'config.yaml'), cluster.snakemake())}")
     return folder / "results", jobs
+
+
+def _trains_a_cycle(job: slurm.Job) -> bool:
+    return job.comment.startswith(("train_wildcards_selftrain", "train_wildcards_cotrain"))
 
 
 def _hang_in(restart: Path, workflow: Workflow) -> None:
@@ -112,7 +116,7 @@ def test_results_have_the_bytes_of_a_workstation(disturbed, campaign):
 
 def test_a_training_at_its_time_limit_is_resubmitted_with_more_and_goes_on(disturbed):
     results, jobs = disturbed
-    again = [job for job in jobs if job.comment == "train_source_wildcards_source"]
+    again = [job for job in jobs if job.comment == "train_wildcards_source"]
     assert [(job.state, job.limit) for job in again] == [("TIMEOUT", "1:00"), ("COMPLETED", "8:00:00")]
     assert again[1].memory == 2 * again[0].memory
     assert "goes on after step" in (results / "tiny" / "logs" / "source" / "train.log").read_text()
@@ -127,11 +131,11 @@ def test_a_cancelled_job_is_submitted_again(disturbed):
 def test_jobs_with_a_network_get_a_gpu_and_small_stages_are_one_job(disturbed):
     jobs = {job.comment: job for job in disturbed[1]}.values()
     count = {kind: sum(job.kind == kind for job in jobs) for kind in {job.kind for job in jobs}}
-    networks = {"train_source": 2, "finetune": 3, "infer": 4, "evaluate": 8, "train_final": 1, "train_upper_bound": 1}
+    networks = {"train": 7, "infer": 4, "evaluate": 8}
     assert count == networks | {"data": 1, "labels": 3, "report": 1}
     assert {job.kind for job in jobs if job.gpus == 1} == networks.keys()
-    cpus = {job.kind: job.cpus for job in jobs if job.gpus}  # where it is submitted no GPU is seen, so no workers
-    assert cpus == dict.fromkeys(networks, 1) | {"train_final": 2}
+    cpus = {job.comment: job.cpus for job in jobs if job.gpus}  # where it is submitted no GPU is seen, so no workers
+    assert cpus == dict.fromkeys(cpus, 1) | {"train_wildcards_final": 2}
     assert all(job.gpus == 0 and job.cpus <= 2 for job in jobs if job.kind in slurm.GROUPS)
 
 

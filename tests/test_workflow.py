@@ -114,16 +114,16 @@ def test_deleting_one_file_remakes_it_and_what_follows(run, results, dry_run):
         ("report", "report"),
         ("summarize", "summarize"),
     ]
-    assert dry_run(run).names == sorted([*expected, ("threshold", "final/threshold"), ("train_final", "final/train")])
+    assert dry_run(run).names == sorted([*expected, ("threshold", "final/threshold"), ("train", "final/train")])
     file.write_bytes(kept)
 
     file = results / "selftrain/02/selected.csv"
     kept = file.read_bytes()
     file.unlink()
-    rules = {rule for rule, _ in dry_run(run).names}
-    assert ("finetune", "selftrain/01/train") not in dry_run(run).names
-    assert {"select", "fuse", "finetune", "infer", "exchange", "train_final"} <= rules
-    assert not rules & {"render", "index", "color", "draw", "train_source", "train_upper_bound"}
+    plan = dry_run(run)
+    assert ("train", "selftrain/01/train") not in plan.names
+    assert {"select", "fuse", "train selftrain", "infer", "exchange", "train final"} <= plan.kinds
+    assert not plan.kinds & {"render", "index", "color", "draw", "train source", "train upper_bound"}
     file.write_bytes(kept)
 
 
@@ -138,8 +138,8 @@ def test_remade_file_has_the_same_bytes(run, results):
 
 def test_ablation_shares_the_files_that_it_can(run, dry_run):
     jobs = dry_run(run, None, "ablation").names
-    assert [log for rule, log in jobs if rule == "finetune"] == ["mixbatch/01/train", "mixbatch/02/train"]
-    assert not {rule for rule, _ in jobs} & {"train_source", "train_final", "train_upper_bound", "draw"}
+    assert [log for rule, log in jobs if rule == "train"] == ["mixbatch/01/train", "mixbatch/02/train"]
+    assert "draw" not in {rule for rule, _ in jobs}
 
 
 def test_target_labels_are_out_of_reach_of_adaptation(tmp_path):
@@ -158,13 +158,10 @@ def test_papers_plan_has_the_right_jobs(tmp_path):
     result = snakemake(tmp_path, "-n", overlays=(preset,))
     counts = dict(re.findall(r"^(\w+) +(\d+)$", result.stdout + result.stderr, re.MULTILINE))
     # 10 self-training cycles, 5 cycles of 2 models, and the last training
-    expected = {"draw": 15, "infer": 21, "threshold": 21, "select": 10, "fuse": 20, "finetune": 20, "measure": 21}
+    expected = {"draw": 15, "infer": 21, "threshold": 21, "select": 10, "fuse": 20, "train": 24, "measure": 21}
     expected |= {
         "combine": 5,
         "exchange": 5,
-        "train_source": 2,
-        "train_final": 1,
-        "train_upper_bound": 1,
         "evaluate": 25,
     }
     assert {rule: int(counts[rule]) for rule in expected} == expected

@@ -270,7 +270,7 @@ def through(cotrain, plan: Plan, folder: Path) -> dict:
         assert result.code == 0, result.err
 
     for table in ("source", "target", "validation"):
-        stage("index", table, root=plan.data_root(table), out=folder / f"{table}.csv")
+        stage("index", table, root=plan.domains.data_root(table), out=folder / f"{table}.csv")
     stage("color", "", source=folder / "source.csv", target=folder / "target.csv", out=folder / "color.csv")
     stage("train", "source", source=folder / "source.csv", color=folder / "color.csv", out=folder / "model.pt")
     paths = {"model": folder / "model.pt", "images": folder / "target.csv"}

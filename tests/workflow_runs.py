@@ -49,6 +49,11 @@ class Job(NamedTuple):
     outputs: list[str]
     first: bool  # for a reason of its own, not because of another job
 
+    @property
+    def kind(self) -> str:
+        """The rule; of a training with its phase, as in `train selftrain`."""
+        return f"{self.rule} {self.log.split('/')[0]}" if self.rule == "train" else self.rule
+
 
 class Planned(NamedTuple):
     jobs: list[Job]
@@ -61,8 +66,13 @@ class Planned(NamedTuple):
 
     @property
     def first(self) -> list[str]:
-        """Rules that run for a reason of their own."""
-        return sorted({job.rule for job in self.jobs if job.first})
+        """Rules that run for a reason of their own; of trainings also the phase."""
+        return sorted({job.kind for job in self.jobs if job.first})
+
+    @property
+    def kinds(self) -> set[str]:
+        """Rules that run; of trainings also the phase."""
+        return {job.kind for job in self.jobs}
 
 
 def planned(output: str) -> Planned:

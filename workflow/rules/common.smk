@@ -5,14 +5,15 @@ from pathlib import Path
 
 from snakemake.io import apply_wildcards
 
-from cotrain.settings.yaml_files import read_plain
 from cotrain.base.errors import BadInput
-from cotrain.procedure.plan import ROUND, SHARD, Plan, round_of
 from cotrain.files.sidecars import sidecar
-from cotrain.reruns.tickets import Reruns, wanted
+from cotrain.procedure.plan import Plan
+from cotrain.procedure.rounds import CYCLE, ROUND, SHARD
 from cotrain.reruns.sharing import hold, take
+from cotrain.reruns.tickets import Reruns, wanted
+from cotrain.settings.yaml_files import read_plain
 
-gc.freeze()  # of what Snakemake and we imported, nothing is garbage: looking for it again and again takes time
+gc.freeze()  # nothing that Snakemake and we imported is garbage, and searching it again and again takes time
 
 
 def bad_input(error):
@@ -26,52 +27,35 @@ try:
             read_plain(Path(file))
     PLAN = Plan(config, Path(workflow.basedir) / "workflow")
     CONFIG = PLAN.config
-    for domain in PLAN.domains:
-        PLAN.data_root(domain)  # says at once what is missing
+    for domain in PLAN.domains.domains:
+        PLAN.domains.data_root(domain)  # a missing folder is an error now, not in a job
     RUN = str(Path(CONFIG.results, CONFIG.run))
+    SHARED = str(Path(CONFIG.results, "shared"))
     GPUS = PLAN.gpus()
-    TRAINING_CORES, FINAL_CORES = (PLAN.training_cores(workflow.resource_settings.cores, r) for r in (None, "final"))
-    if not workflow.is_main_process:  # a job may see GPUs that the login node lacks; it has the cores it was given
-        TRAINING_CORES = int(os.environ.get("SLURM_CPUS_PER_TASK", TRAINING_CORES))
-        FINAL_CORES = int(os.environ.get("SLURM_CPUS_PER_TASK", FINAL_CORES))
     if CONFIG.share_with and workflow.is_main_process:
         take(PLAN)
     RERUNS = Reruns(Path(RUN), active=workflow.is_main_process)
 except BadInput as error:
     bad_input(error)
 
-SHARED = str(Path(CONFIG.results, "shared"))
-HELD = []  # locks, until this process ends
+LOCKS = []  # held until this process ends
 
 
 wildcard_constraints:
     round=ROUND,
-    cycle=r"(selftrain|cotrain)/\d\d",
-    model="[12]",
+    cycle=CYCLE,
     table="source|target|target_labelled|validation",
 
 
 def of_run(paths):
     """Paths below the run's folder, whatever holds them."""
-    if isinstance(paths, dict):
-        return {name: of_run(path) for name, path in paths.items()}
     if isinstance(paths, str):
-        return f"{RUN}/{paths}"
+        return paths if paths.startswith(f"{SHARED}/") else f"{RUN}/{paths}"
     return [of_run(path) for path in paths]
 
 
-def predictions(path):
-    """Predictions as an output: temporary unless they are kept."""
-    return path if CONFIG.inference.keep_predictions else temp(path)
-
-
-def settings(stage, wildcard="round"):
-    """Settings of a stage as its one parameter, for the round (or other wildcard) of the job."""
-    return answered(lambda wildcards: PLAN.settings(stage, getattr(wildcards, wildcard, wildcard)))
-
-
 def answered(question):
-    """An input or params function that tells of bad input in one line."""
+    """An input or params function that reports bad input in one line."""
 
     def answer(wildcards):
         try:
@@ -82,38 +66,56 @@ def answered(question):
     return answer
 
 
-def job(stage, output, wildcard="round", folder=None, beside=(), **inputs):
-    """The named inputs of a job of a stage, and the ticket that makes it run again when `output` is out of date.
+def job_of(output, wildcards):
+    """The job that makes `output`, a pattern below the run's folder or that of all runs."""
+    return PLAN.maker(apply_wildcards(output, wildcards).removeprefix(f"{RUN}/"))
 
-    `beside` are its other outputs, of which it is known too how they were made. An input is a pattern, a list of them, or a function of the wildcards; `folder` is one that an index lists.
-    """
+
+def inputs(output):
+    """The inputs of the job that makes `output`, by role, and its ticket, which makes it run again when out of date."""
 
     def of_job(wildcards):
-        paths = {}
-        for name, given in inputs.items():
-            given = given(wildcards) if callable(given) else given
-            filled = [apply_wildcards(p, wildcards) for p in ([given] if isinstance(given, str) else given)]
-            paths[name] = filled[0] if isinstance(given, str) else filled
-        name = getattr(wildcards, wildcard, wildcard)
-        read = [p for given in paths.values() for p in ([given] if isinstance(given, str) else given)]
+        job = job_of(output, wildcards)
+        paths = {role: of_run(paths) for role, paths in job.inputs.items()}
+        if job.scenes:
+            paths["scenes"] = job.scenes
+        folder = PLAN.domains.data_root(job.name) if job.stage == "index" else None
 
         def making():
-            return wanted(stage, PLAN.settings(stage, name), PLAN.keys(stage, name), read, folder and folder(wildcards))
+            read = of_run(job.inputs_of_ticket)
+            return wanted(job.stage, job.settings_json, PLAN.keys_of(job), read, folder)
 
-        outputs = [apply_wildcards(path, wildcards) for path in (output, *beside)]
-        return paths | {"ticket": RERUNS.ticket(stage, name, outputs, making)}
+        return paths | {"ticket": RERUNS.ticket(job.stage, job.name, of_run(job.outputs), making)}
 
     return answered(of_job)
 
 
+def settings(output):
+    """Settings of the job that makes `output`, as its one parameter."""
+    return answered(lambda wildcards: job_of(output, wildcards).settings_json)
+
+
+def predictions(path):
+    """Predictions as an output: temporary unless they are kept."""
+    return path if CONFIG.inference.keep_predictions else temp(path)
+
+
+def training_cores(wildcards):
+    """Cores of a training; a job on a cluster has those it was given, and may see GPUs that the login node lacks."""
+    cores = PLAN.training_cores(wildcards.round, workflow.resource_settings.cores)
+    return cores if workflow.is_main_process else int(os.environ.get("SLURM_CPUS_PER_TASK", cores))
+
+
 def together(name):
-    """The group of a rule's jobs, which a cluster runs as one job; `labels`: one of each cycle, for both models."""
+    """The group of a rule's jobs, which a cluster runs as one job; `labels`: one of each cycle, for all its models."""
 
     def group(wildcards):
         if workflow.dryrun:  # which lists jobs one by one
             return None
-        cycle = Path(wildcards.get("round") or wildcards.cycle).parts[:2] if name == "labels" else []
-        return "_".join([name, *cycle])
+        if name != "labels":
+            return name
+        cycle = PLAN.cycle_of(wildcards.get("round") or wildcards.cycle)
+        return "_".join([name, *Path(cycle).parts])
 
     return group
 
@@ -136,29 +138,10 @@ def shown(path, what, model=None):
     )
 
 
-def dataset_root(wildcards):
-    return PLAN.data_root(wildcards.table)
-
-
-def rendered(wildcards):
-    """The scenes that an index lists, if this project renders them; a folder of photographs is no rule's output."""
-    generated = PLAN.dataset(wildcards.table.removesuffix("_labelled")).generator
-    return PLAN.data_root(wildcards.table) if generated else []
-
-
-def source_inputs():
-    """What every training reads of the source: images, colours to align them to, class counts to balance them by."""
-    return {
-        "source": f"{RUN}/data/source.csv",
-        "color": lambda wildcards: f"{RUN}/data/color.csv" if PLAN.aligned(getattr(wildcards, "round", "")) else [],
-        "statistics": f"{RUN}/data/source_statistics.h5" if CONFIG.training.class_balance else [],
-    }
-
-
 onstart:
     if (lock := answered(hold)(Path(RUN))) is None:
         bad_input(f"{RUN}: another Snakemake is at work in this folder; wait for it, or give another `run`")
-    HELD.append(lock)
+    LOCKS.append(lock)
 
 
 onsuccess:

@@ -1,17 +1,11 @@
+# What the members of co-training do together.
+
+
 rule combine:
     input:
-        unpack(
-            job(
-                "combine",
-                f"{RUN}/{{cycle}}/1/combined.h5",
-                "cycle",
-                beside=[f"{RUN}/{{cycle}}/2/combined.h5"],
-                labels=[f"{RUN}/{{cycle}}/{m}/pseudolabels.h5" for m in (1, 2)],
-                predictions=[f"{RUN}/{{cycle}}/{m}/predictions.h5" for m in (1, 2)],
-            )
-        ),
+        unpack(inputs(f"{RUN}/{{cycle}}/1/combined.h5")),
     output:
-        [f"{RUN}/{{cycle}}/{m}/combined.h5" for m in (1, 2)],
+        [f"{RUN}/{{cycle}}/{member}/combined.h5" for member in PLAN.members],
     log:
         f"{RUN}/logs/{{cycle}}/combine.log",
     group:
@@ -25,18 +19,9 @@ rule combine:
 
 rule exchange:
     input:
-        unpack(
-            job(
-                "exchange",
-                f"{RUN}/{{cycle}}/1/selected.csv",
-                "cycle",
-                beside=[f"{RUN}/{{cycle}}/2/selected.csv"],
-                pseudolabels=lambda wildcards: of_run(PLAN.exchanged(wildcards.cycle)["pseudolabels"]),
-                thresholds=lambda wildcards: of_run(PLAN.exchanged(wildcards.cycle)["thresholds"]),
-            )
-        ),
+        unpack(inputs(f"{RUN}/{{cycle}}/1/selected.csv")),
     output:
-        [shown(f"{RUN}/{{cycle}}/{m}/selected.csv", "received", str(m)) for m in (1, 2)],
+        [shown(f"{RUN}/{{cycle}}/{member}/selected.csv", "received", member) for member in PLAN.members],
     log:
         f"{RUN}/logs/{{cycle}}/exchange.log",
     wildcard_constraints:
@@ -46,7 +31,7 @@ rule exchange:
     conda:
         "../../envs/environment.yaml"
     params:
-        settings=settings("exchange"),
+        settings=settings(f"{RUN}/{{cycle}}/1/selected.csv"),
     shell:
         "cotrain exchange --pseudolabels {input.pseudolabels:q} --thresholds {input.thresholds:q} --out {output:q}"
         " --settings {params.settings:q} 2>&1 | tee {log:q}"

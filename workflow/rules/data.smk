@@ -1,6 +1,9 @@
+# The images of a run: scenes, index tables, colours, class counts.
+
+
 rule render:
     input:
-        unpack(job("render", f"{SHARED}/toycity/{{scenes}}", "scenes")),
+        unpack(inputs(f"{SHARED}/toycity/{{scenes}}")),
     output:
         directory(f"{SHARED}/toycity/{{scenes}}"),
     log:
@@ -10,14 +13,14 @@ rule render:
     conda:
         "../../envs/environment.yaml"
     params:
-        settings=settings("render", "scenes"),
+        settings=settings(f"{SHARED}/toycity/{{scenes}}"),
     shell:
         "cotrain render --out {output:q} --settings {params.settings:q} 2>&1 | tee {log:q}"
 
 
 rule index:
     input:
-        unpack(job("index", f"{RUN}/data/{{table}}.csv", "table", folder=dataset_root, scenes=rendered)),
+        unpack(inputs(f"{RUN}/data/{{table}}.csv")),
     output:
         f"{RUN}/data/{{table}}.csv",
     log:
@@ -27,23 +30,15 @@ rule index:
     conda:
         "../../envs/environment.yaml"
     params:
-        settings=settings("index", "table"),
-        root=dataset_root,
+        settings=settings(f"{RUN}/data/{{table}}.csv"),
+        root=lambda wildcards: PLAN.domains.data_root(wildcards.table),
     shell:
         "cotrain index --root={params.root:q} --out {output:q} --settings {params.settings:q} 2>&1 | tee {log:q}"
 
 
 rule color:
     input:
-        unpack(
-            job(
-                "color",
-                f"{RUN}/data/color.csv",
-                "",
-                source=f"{RUN}/data/source.csv",
-                target=f"{RUN}/data/target.csv",
-            )
-        ),
+        unpack(inputs(f"{RUN}/data/color.csv")),
     output:
         f"{RUN}/data/color.csv",
     log:
@@ -53,7 +48,7 @@ rule color:
     conda:
         "../../envs/environment.yaml"
     params:
-        settings=settings("color"),
+        settings=settings(f"{RUN}/data/color.csv"),
     shell:
         "cotrain color --source {input.source:q} --target {input.target:q} --out {output:q}"
         " --settings {params.settings:q} 2>&1 | tee {log:q}"
@@ -61,18 +56,10 @@ rule color:
 
 rule statistics:
     input:
-        unpack(
-            job(
-                "statistics",
-                f"{RUN}/data/source_statistics.h5",
-                "",
-                beside=of_run(PLAN.prior_picture),
-                source=f"{RUN}/data/source.csv",
-            )
-        ),
+        unpack(inputs(f"{RUN}/data/source_statistics.h5")),
     output:
         statistics=f"{RUN}/data/source_statistics.h5",
-        picture=of_run(PLAN.prior_picture),
+        picture=of_run(PLAN.job("statistics").outputs[1:]),
     log:
         f"{RUN}/logs/data/statistics.log",
     group:
@@ -80,7 +67,7 @@ rule statistics:
     conda:
         "../../envs/environment.yaml"
     params:
-        settings=settings("statistics"),
+        settings=settings(f"{RUN}/data/source_statistics.h5"),
     shell:
         "cotrain statistics --source {input.source:q} --out {output.statistics:q} --picture {output.picture:q}"
         " --settings {params.settings:q} 2>&1 | tee {log:q}"

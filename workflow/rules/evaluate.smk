@@ -1,14 +1,9 @@
+# Scores, measures, tables, figures, report.
+
+
 rule evaluate:
     input:
-        unpack(
-            job(
-                "evaluate",
-                f"{RUN}/evaluation/{{round}}.json",
-                beside=[f"{RUN}/evaluation/{{round}}.h5"],
-                models=lambda wildcards: of_run(PLAN.models(wildcards.round)),
-                images=f"{RUN}/data/validation.csv",
-            )
-        ),
+        unpack(inputs(f"{RUN}/evaluation/{{round}}.json")),
     output:
         scores=shown(f"{RUN}/evaluation/{{round}}.json", "scores"),
         pictures=f"{RUN}/evaluation/{{round}}.h5",
@@ -20,7 +15,7 @@ rule evaluate:
     resources:
         gpu=GPUS,
     params:
-        settings=settings("evaluate"),
+        settings=settings(f"{RUN}/evaluation/{{round}}.json"),
     shell:
         "cotrain evaluate --model {input.models:q} --images {input.images:q} --out {output.scores:q}"
         " --pictures {output.pictures:q} --settings {params.settings:q} 2>&1 | tee {log:q}"
@@ -28,14 +23,7 @@ rule evaluate:
 
 rule measure:
     input:
-        unpack(
-            job(
-                "measure",
-                f"{RUN}/evaluation/pseudolabels/{{round}}.json",
-                labels=lambda wildcards: of_run(PLAN.labels(wildcards.round)),
-                images=f"{RUN}/data/target_labelled.csv" if CONFIG.data.target.truth else [],
-            )
-        ),
+        unpack(inputs(f"{RUN}/evaluation/pseudolabels/{{round}}.json")),
     output:
         shown(f"{RUN}/evaluation/pseudolabels/{{round}}.json", "measure"),
     log:
@@ -45,7 +33,7 @@ rule measure:
     conda:
         "../../envs/environment.yaml"
     params:
-        settings=settings("measure"),
+        settings=settings(f"{RUN}/evaluation/pseudolabels/{{round}}.json"),
     shell:
         "cotrain measure --pseudolabels {input.labels:q} --images {input.images:q} --out {output:q}"
         " --settings {params.settings:q} 2>&1 | tee {log:q}"
@@ -53,16 +41,7 @@ rule measure:
 
 rule summarize:
     input:
-        unpack(
-            job(
-                "summarize",
-                f"{RUN}/summary.csv",
-                "evaluated",
-                beside=[f"{RUN}/summary.txt"],
-                scores=[f"{RUN}/evaluation/{round}.json" for round in PLAN.evaluated],
-                measures=[f"{RUN}/evaluation/pseudolabels/{round}.json" for round in PLAN.measured],
-            )
-        ),
+        unpack(inputs(f"{RUN}/summary.csv")),
     output:
         table=shown(f"{RUN}/summary.csv", "summary"),
         text=f"{RUN}/summary.txt",
@@ -73,7 +52,7 @@ rule summarize:
     conda:
         "../../envs/environment.yaml"
     params:
-        settings=PLAN.settings("summarize", "evaluated"),
+        settings=settings(f"{RUN}/summary.csv"),
     shell:
         "cotrain summarize --metrics {input.scores:q} --measures {input.measures:q} --out {output.table:q}"
         " --text {output.text:q} --settings {params.settings:q} 2>&1 | tee {log:q}"
@@ -81,15 +60,7 @@ rule summarize:
 
 rule ablation:
     input:
-        unpack(
-            job(
-                "summarize",
-                f"{RUN}/ablation.csv",
-                "ablation",
-                beside=[f"{RUN}/ablation.txt"],
-                scores=[f"{RUN}/evaluation/{round}.json" for round in PLAN.ablation],
-            )
-        ),
+        unpack(inputs(f"{RUN}/ablation.csv")),
     output:
         table=f"{RUN}/ablation.csv",
         text=f"{RUN}/ablation.txt",
@@ -100,7 +71,7 @@ rule ablation:
     conda:
         "../../envs/environment.yaml"
     params:
-        settings=PLAN.settings("summarize", "ablation"),
+        settings=settings(f"{RUN}/ablation.csv"),
     shell:
         "cotrain summarize --metrics {input.scores:q} --out {output.table:q}"
         " --text {output.text:q} --settings {params.settings:q} 2>&1 | tee {log:q}"
@@ -108,17 +79,7 @@ rule ablation:
 
 rule plot:
     input:
-        unpack(
-            job(
-                "plot",
-                f"{RUN}/figures/overview.png",
-                "",
-                beside=[f"{RUN}/figures/progress.png"],
-                summary=f"{RUN}/summary.csv",
-                predictions=[f"{RUN}/evaluation/{round}.h5" for round in PLAN.pictured],
-                images=f"{RUN}/data/validation.csv",
-            )
-        ),
+        unpack(inputs(f"{RUN}/figures/overview.png")),
     output:
         [shown(f"{RUN}/figures/{name}.png", name) for name in ("overview", "progress")],
     log:
@@ -128,7 +89,7 @@ rule plot:
     conda:
         "../../envs/environment.yaml"
     params:
-        settings=PLAN.settings("plot"),
+        settings=settings(f"{RUN}/figures/overview.png"),
     shell:
         "cotrain plot --summary {input.summary:q} --predictions {input.predictions:q} --images {input.images:q}"
         " --out {output:q} --settings {params.settings:q} 2>&1 | tee {log:q}"
@@ -136,7 +97,7 @@ rule plot:
 
 rule report:
     input:
-        unpack(job("report", f"{RUN}/report.html", "", **of_run(PLAN.reported()))),
+        unpack(inputs(f"{RUN}/report.html")),
     output:
         f"{RUN}/report.html",
     log:
@@ -146,7 +107,7 @@ rule report:
     conda:
         "../../envs/environment.yaml"
     params:
-        settings=PLAN.settings("report"),
+        settings=settings(f"{RUN}/report.html"),
         logs=f"{RUN}/logs",
     shell:
         "cotrain report --summary {input.summary:q} --metrics {input.metrics:q} --evaluated {input.evaluated:q}"

@@ -1,17 +1,21 @@
+# What self-training does and co-training does not.
+
+
 rule select:
     input:
-        unpack(job("select", f"{RUN}/{{round}}/selected.csv", pseudolabels=f"{RUN}/{{round}}/pseudolabels.h5")),
+        unpack(inputs(f"{RUN}/{{round}}/selected.csv")),
     output:
         shown(f"{RUN}/{{round}}/selected.csv", "selected"),
     log:
         f"{RUN}/logs/{{round}}/select.log",
     wildcard_constraints:
-        round=r"(selftrain|selftrain_2|mixbatch)/\d\d",
+        round=PLAN.rounds_made_by("select"),
     group:
         together("labels")
     conda:
         "../../envs/environment.yaml"
     params:
-        settings=settings("select"),
+        settings=settings(f"{RUN}/{{round}}/selected.csv"),
     shell:
-        "cotrain select --pseudolabels {input.pseudolabels:q} --out {output:q} --settings {params.settings:q} 2>&1 | tee {log:q}"
+        "cotrain select --pseudolabels {input.pseudolabels:q} --out {output:q} --settings {params.settings:q}"
+        " 2>&1 | tee {log:q}"

@@ -11,7 +11,6 @@ from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 from typing import IO, Any
 
-from cotrain.base.errors import BadInput
 from cotrain.files.hashes import sha256
 from cotrain.files.provenance import BINARY
 from cotrain.files.sidecars import dropped, entries, kept, sidecar
@@ -96,14 +95,11 @@ def _take(plan: Plan, ticket: dict[str, Any], other: Path, run: Path) -> int:
 def _alike(plan: Plan, ticket: dict[str, Any], other: Path, run: Path) -> bool:
     """Whether a finished job of another run made what this plan's job of that name would."""
     stage, job, then = ticket["stage"], ticket["job"], Wanted(**ticket["wanted"])
-    if not plan.has(job):
-        return False
-    try:
-        settings = plan.settings(stage, job)
-    except BadInput:  # it has no such job
+    own = plan.job(stage, job)
+    if own is None:
         return False
     folder = next((path for path in then.others if Path(path).is_dir()), None)
-    now = wanted(stage, settings, plan.keys(stage, job), then.inputs, folder)
+    now = wanted(stage, own.settings_json, plan.keys_of(own), then.inputs, folder)
     if not (_same(now.settings, then.settings) and _same(now.keys, then.keys)):
         return False
     outputs = [Path(output) for output in ticket["outputs"]]

@@ -1,29 +1,21 @@
 """The person's config.yaml, typed and checked as a whole; defaults are the paper's (Gómez et al. 2022, Table I)."""
 
+import json
 import re
 from typing import Annotated, Literal, Self
 
-from pydantic import AfterValidator, Field, JsonValue, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, JsonValue, model_validator
 
-from cotrain.settings.inference import Patches, Views
+from cotrain.base.errors import BadInput
+from cotrain.settings.inference import InferenceOptions, Views
 from cotrain.settings.model import Model
-from cotrain.settings.pseudolabels import PolicyName
+from cotrain.settings.pseudolabels import ExchangeOptions, ThresholdOptions
 from cotrain.settings.report import Pictures
-from cotrain.settings.strict import Strict
-from cotrain.settings.training import Augmentation, Course, Optimizer
-from cotrain.settings.types import (
-    Below,
-    Count,
-    Device,
-    Gpus,
-    Positive,
-    Seed,
-    Share,
-    Size,
-    Temperature,
-    Threads,
-    Workers,
-)
+from cotrain.settings.strict import Strict, parse
+from cotrain.settings.training import Course, Mix, TrainingOptions
+from cotrain.settings.types import Below, CollageShare, Count, Device, Ensemble, Seed, Share, Size, Threads
+
+MODEL = 1  # number of the run's main model; members of co-training may bring others
 
 
 def _folder(path: str) -> str:
@@ -39,6 +31,11 @@ def _name(name: str) -> str:
     if name.startswith((".", "-")) or name == "shared":
         raise ValueError("the name must not begin with . or -, and `shared` is the folder of all runs")
     return name
+
+
+def _text_of_number(value: object) -> object:
+    """YAML reads 1 as a number where it names a member."""
+    return str(value) if type(value) is int else value
 
 
 Cycles = Annotated[int, Field(ge=0, le=99)]
@@ -92,38 +89,13 @@ class Toycity(Strict):
     seed: Seed = 0
 
 
-class Training(Strict):
+class Training(TrainingOptions):
     source: Course = Field(default_factory=Course)
     cycle: Course = Field(default_factory=lambda: Course(steps=8000, schedule="constant"))
     final: Course = Field(default_factory=Course)
-    batch: Count = Field(4, description="images per mini-batch, N_MB")
-    augmentation: Augmentation = Field(default_factory=Augmentation)
-    optimizer: Optimizer = Field(default_factory=Optimizer)
-    class_balance: Temperature | None = Field(
-        None, description="class-balanced sampling of the source: its temperature, T; null: off"
-    )
-    gpus: Gpus = 1
-    threads: Annotated[Threads, Field(description="CPU threads per training and GPU")] = 2
-    workers: Workers = None
-    cache_mb: Annotated[int, Field(ge=0)] = Field(2000, description="memory of a training for decoded images, MB")
-    restart_minutes: Positive | None = Field(
-        5, description="minutes between writes of the file that a killed training goes on from; null: none"
-    )
-    compile: bool = Field(False, description="compile networks with torch.compile; sums are in another order then")
-
-    @model_validator(mode="after")
-    def _an_image_for_each(self) -> Self:
-        if self.batch < self.gpus:
-            raise ValueError(f"batch must not be less than gpus, or {self.gpus - self.batch} have nothing to do")
-        return self
 
 
-class Inference(Views):
-    batch: Count = Field(8, description="images, or patches, per forward pass")
-    keep_classes: Count = Field(
-        1, description="most probable classes stored per pixel, K; cbst: 3, with a prior 7; the others need 1"
-    )
-    patches: Patches = Field(default_factory=Patches)
+class Inference(InferenceOptions):
     prior: Annotated[float, Field(gt=0, le=1)] | None = Field(
         None, description="spatial prior: width of its Gaussian, share of the image height; null: off"
     )
@@ -133,37 +105,21 @@ class Inference(Views):
     shards: Annotated[int, Field(ge=1, le=1000)] = Field(
         1, description="jobs that share an inference of the whole target"
     )
-    threads: Threads = 1
 
 
-class Mix(Strict):
-    target_share: Share = Field(0.75, description="share of target images in a mini-batch, p_MB")
-    collage_share: Share | None = Field(
-        0.5, description="share of a source crop's classes pasted over a target image, p_CM; null: no collage"
-    )
-    rare_crops: Share = Field(0.0, description="probability that a target crop is centred on a rare class; 0 is off")
-    rare_share: Share = Field(0.001, description="share of the predicted pixels below which a class is rare")
+class Thresholds(ThresholdOptions):
+    """The share of pixels that is pseudo-labelled and how it grows, beside the policy and its bounds."""
 
-
-class Thresholds(Strict):
-    """The policy, the share of pixels that is pseudo-labelled, how it grows, and the bounds (mpt)."""
-
-    policy: PolicyName = Field(
-        "mpt", description="thresholds: of each class, bounded (mpt); of all (st); Eq. 8 of CBST (cbst); given (fixed)"
-    )
     portion_start: Share = Field(
         0.5, description="share of each class's (st: of all) pixels that is labelled in the first cycle, p_m"
     )
     portion_step: Share = Field(0.05, description="growth of that share per cycle, Δp")
     portion_max: Share = Field(0.6, description="largest such share, p_M")
-    confidence_min: Share = Field(0.5, description="mpt: least threshold, C_m; fixed: the threshold")
-    confidence_max: Share = Field(0.9, description="mpt: largest threshold, C_M")
 
     @model_validator(mode="after")
-    def _in_order(self) -> Self:
-        for low, high in (("portion_start", "portion_max"), ("confidence_min", "confidence_max")):
-            if getattr(self, low) > getattr(self, high):
-                raise ValueError(f"{low} must not exceed {high}")
+    def _portions_in_order(self) -> Self:
+        if self.portion_start > self.portion_max:
+            raise ValueError("portion_start must not exceed portion_max")
         return self
 
 
@@ -191,19 +147,29 @@ class SelfTraining(Strict):
         return self
 
 
-class CoTraining(Strict):
+class Member(Strict):
+    """One of the models that teach each other."""
+
+    start: Literal["early", "last"] | Annotated[int, Field(ge=1, le=99)] = Field(
+        "last",
+        description="cycle of self-training whose model it starts from: early (selftrain.early_cycle, K_m), last (K_M) "
+        "or a number",
+    )
+    model: NamedModel | None = Field(
+        None, description="another architecture, with a source model and self-training of its own; null: as `model`"
+    )
+
+
+class CoTraining(ExchangeOptions):
     cycles: Cycles = Field(5, description="cycles, K; 0 leaves the loop out")
+    members: Annotated[tuple[Member, ...], Field(min_length=2, max_length=9)] = Field(
+        (Member(start="early"), Member(start="last")),
+        description="models that exchange pseudo-labelled images, two or more: what each starts from, and its model",
+    )
     candidates: Count | None = Field(500, description="images drawn per cycle, N; null: all")
     selected: Count = Field(100, description="images each model receives per cycle, n")
     thresholds: Thresholds = Field(default_factory=Thresholds)
-    balance: Share = Field(
-        0.8, alias="lambda", description="cut between the least and the most confident image of a class, λ"
-    )
-    rank_by: Literal["image", "class"] = Field(
-        "image", description="score of an image: mean confidence over all pixels, or on the visited class"
-    )
-    min_class_fraction: Share = Field(0.0, description="least share of pixels for an image to contain a class")
-    combine_from_cycle: Count = Field(1, description="first cycle that fills void pixels from the other model")
+    combine_from_cycle: Count = Field(1, description="first cycle that fills void pixels from the other models")
 
     @model_validator(mode="after")
     def _in_order(self) -> Self:
@@ -213,11 +179,11 @@ class CoTraining(Strict):
 
 
 class Final(Strict):
-    labels_from: Literal["1", "2", "ensemble"] = Field(
-        "1", description="model that labels the target for the last training, w"
+    labels_from: Annotated[str, BeforeValidator(_text_of_number), Field(pattern=r"^([1-9]|ensemble)$")] = Field(
+        "1", description="member that labels the target for the last training, w: its number, or ensemble"
     )
-    ensemble: Literal["mean", "max"] = Field("mean", description="how the two models' probabilities are joined")
-    collage_share: Share | None = Field(None, description="mix.collage_share of the last training; null: no collage")
+    ensemble: Ensemble = "mean"
+    collage_share: CollageShare = None
     threads: Annotated[
         Threads, Field(description="CPU threads of the last training, where they are more than training.threads")
     ] = 1
@@ -235,13 +201,65 @@ class Config(Strict):
     data: Data
     toycity: Toycity = Field(default_factory=Toycity)
     model: NamedModel = Field(default_factory=NamedModel)
-    model_2: NamedModel | None = Field(None, description="of co-training's model 2; null: as model")
     align_colors: bool = Field(True, description="give source images the colours of target images (LAB)")
     training: Training = Field(default_factory=Training)
     inference: Inference = Field(default_factory=Inference)
     evaluation: Views = Field(default_factory=Views)
-    mix: Mix = Field(default_factory=Mix)
+    mix: Mix = Field(default_factory=lambda: Mix(target_share=0.75, collage_share=0.5))
     selftrain: SelfTraining = Field(default_factory=SelfTraining)
     cotrain: CoTraining = Field(default_factory=CoTraining)
     final: Final | None = Field(default_factory=Final, description="last training; null: none")
     report: Pictures = Field(default_factory=Pictures)
+
+    @property
+    def models(self) -> dict[int, NamedModel]:
+        """The different models of a run: 1 is `model`, others have the number of the first member that brings them."""
+        models = {MODEL: self.model}
+        for number, member in enumerate(self.cotrain.members, start=1):
+            if member.model and member.model not in models.values():
+                models[max(number, MODEL + 1)] = member.model
+        return models
+
+    @property
+    def named_models(self) -> dict[str, NamedModel]:
+        """Models by the config keys that describe them."""
+        models = {"model": self.model}
+        for number, member in enumerate(self.cotrain.members):
+            if member.model:
+                models[f"cotrain.members.{number}.model"] = member.model
+        return models
+
+    def model_of(self, member: int) -> int:
+        """Which of `models` a member of co-training has; members are counted from 1."""
+        wanted = self.cotrain.members[member - 1].model or self.model
+        return next(number for number, model in self.models.items() if model == wanted)
+
+    def start_of(self, member: Member) -> int:
+        """Cycle of self-training that a member starts from."""
+        names = {"early": self.selftrain.early_cycle, "last": self.selftrain.cycles}
+        return names.get(member.start, member.start)
+
+
+def parse_config(data: object) -> Config:
+    """A person's config, checked. Raises BadInput with a line for each fault."""
+    if isinstance(data, dict) and "model_2" in data:
+        if data["model_2"] is None:
+            raise BadInput("config: model_2: no longer a key; delete the line")
+        members = f"[{{start: early}}, {{start: last, model: {json.dumps(data['model_2'])}}}]"
+        raise BadInput(f"config: model_2: now a member of co-training; write instead cotrain: {{members: {members}}}")
+    config = parse(Config, data, "config")
+    _check_members(config)
+    return config
+
+
+def _check_members(config: Config) -> None:
+    members, cycles = config.cotrain.members, config.selftrain.cycles
+    for number, member in enumerate(members):
+        if config.start_of(member) > cycles:
+            raise BadInput(
+                f"config: cotrain.members.{number}.start: {member.start}, and self-training has {cycles} cycles; "
+                "give one of them, early or last"
+            )
+    who = config.final.labels_from if config.final else "ensemble"
+    if who != "ensemble" and int(who) > len(members):
+        raise BadInput(f"config: final.labels_from: {who}, and cotrain.members lists {len(members)}; give one of them")

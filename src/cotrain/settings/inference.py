@@ -9,7 +9,7 @@ from pydantic import (
 
 from cotrain.settings.datasets import Labels
 from cotrain.settings.strict import Strict
-from cotrain.settings.types import Count, Device, Factor, Names, Seed, Size, Threads, Trust
+from cotrain.settings.types import Count, Device, Ensemble, Factor, Names, Seed, Size, Threads, Trust
 
 
 class Views(Strict):
@@ -44,26 +44,36 @@ class Shard(Strict):
         return self
 
 
-class Infer(Views):
+class Passes(Views):
+    """How a network is run over a table of images."""
+
+    batch: Count = Field(8, description="images, or patches, per forward pass")
+    threads: Threads = 1
+
+
+class InferenceOptions(Passes):
+    """What all inferences of a run have in common."""
+
+    keep_classes: Count = Field(
+        1, description="most probable classes stored per pixel, K; cbst: 3, with a prior 7; the others need 1"
+    )
+    patches: Patches = Field(default_factory=Patches, description="count (0: whole image), height (share), average")
+
+
+class Infer(InferenceOptions):
     classes: Names = Field(description="class names, as the model was trained")
     size: Size = Field(description="working height and width, pixels")
-    keep_classes: Count = Field(1, description="most probable classes stored per pixel, K")
-    ensemble: Literal["mean", "max"] = Field("mean", description="how several models' probabilities are joined")
-    patches: Patches = Field(default_factory=Patches, description="count (0: whole image), height (share), average")
+    ensemble: Ensemble = "mean"
     seed: Seed = 0
-    batch: Count = Field(8, description="images, or patches, per forward pass")
     shard: Shard | None = Field(None, description="number and count: which part of the images, of how many; null: all")
     ego_mask: str | None = Field(None, description="PNG whose non-zero pixels (the own vehicle) are void")
     trust: Trust = ()
     device: Device = "auto"
-    threads: Threads = 1
 
 
-class Evaluate(Views):
+class Evaluate(Passes):
     labels: Labels = Field(description="classes, and values of the label images")
     size: Size = Field(description="working height and width, pixels")
-    batch: Count = Field(8, description="images per forward pass")
     pictures: Annotated[int, Field(ge=0)] = Field(8, description="images whose prediction is kept for the figures")
     trust: Trust = ()
     device: Device = "auto"
-    threads: Threads = 1

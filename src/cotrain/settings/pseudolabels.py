@@ -21,18 +21,25 @@ class Draw(Strict):
 PolicyName = Literal[tuple(POLICIES)]
 
 
-class Threshold(Strict):
-    policy: PolicyName = Field("mpt", description=f"thresholding policy: {', '.join(POLICIES)}")
-    round: str = Field("", description="round to note as the origin of the labels")
-    portion: Share = Field(description="share of each class's (st: of all) pixels to keep, p")
-    confidence_min: Share = Field(0.5, description="lower clip of thresholds, C_m (mpt); the threshold (fixed)")
-    confidence_max: Share = Field(0.9, description="upper clip of thresholds, C_M (mpt)")
+class ThresholdOptions(Strict):
+    """The policy and the bounds of its thresholds."""
+
+    policy: PolicyName = Field(
+        "mpt", description="thresholds: of each class, bounded (mpt); of all (st); Eq. 8 of CBST (cbst); given (fixed)"
+    )
+    confidence_min: Share = Field(0.5, description="mpt: least threshold, C_m; fixed: the threshold")
+    confidence_max: Share = Field(0.9, description="mpt: largest threshold, C_M")
 
     @model_validator(mode="after")
     def _in_order(self) -> Self:
         if self.confidence_min > self.confidence_max:
             raise ValueError("confidence_min must not exceed confidence_max")
         return self
+
+
+class Threshold(ThresholdOptions):
+    round: str = Field("", description="round to note as the origin of the labels")
+    portion: Share = Field(description="share of each class's (st: of all) pixels to keep, p")
 
 
 class Select(Strict):
@@ -47,11 +54,20 @@ class Combine(Strict):
     """Combination has no settings."""
 
 
-class Exchange(Strict):
-    count: Count = Field(description="images each model receives, n")
-    balance: Share = Field(0.8, alias="lambda", description="cut between least and most confident image, λ")
-    rank_by: Literal["image", "class"] = Field("image", description="score of an image: over all or on the class")
+class ExchangeOptions(Strict):
+    """Which images of a sender qualify (Algorithm 2)."""
+
+    lambda_: Share = Field(
+        0.8, alias="lambda", description="cut between the least and the most confident image of a class, λ"
+    )
+    rank_by: Literal["image", "class"] = Field(
+        "image", description="score of an image: mean confidence over all pixels, or on the visited class"
+    )
     min_class_fraction: Share = Field(0.0, description="least share of pixels for an image to contain a class")
+
+
+class Exchange(ExchangeOptions):
+    count: Count = Field(description="images each model receives, n")
 
 
 class Measure(Strict):

@@ -77,8 +77,13 @@ def read_text(path: Path) -> str:
 
 def _first_hand(faults: list[dict]) -> list[dict]:
     """Without lists that are too short only because an item of theirs is at fault."""
-    places = {fault["loc"][:-1] for fault in faults}
-    return [fault for fault in faults if fault["type"] != "too_short" or fault["loc"] not in places]
+    first_hand = []
+    for fault in faults:
+        place = fault["loc"]
+        inside = [other for other in faults if other is not fault and other["loc"][: len(place)] == place]
+        if fault["type"] != "too_short" or not inside:
+            first_hand.append(fault)
+    return first_hand
 
 
 def _line(kind: type[Strict], fault: dict, where: str) -> str:

@@ -2,15 +2,14 @@
 
 from typing import Annotated, Literal, Self
 
-from pydantic import (
-    Field,
-    model_validator,
-)
+from pydantic import AliasChoices, Field, model_validator
 
 from cotrain.settings.datasets import Labels
 from cotrain.settings.model import Model
 from cotrain.settings.strict import Strict
 from cotrain.settings.types import (
+    NO_EFFECT,
+    CollageShare,
     Count,
     Device,
     Gpus,
@@ -66,7 +65,49 @@ def workers_of(workers: int | None, gpu: bool) -> int:
     return workers if workers is not None else 4 * gpu
 
 
-class Train(Strict):
+class TrainingOptions(Strict):
+    """What all trainings of a run have in common."""
+
+    batch: Count = Field(4, description="images per mini-batch, N_MB")
+    augmentation: Augmentation = Field(
+        default_factory=Augmentation, description="crop (height, width in pixels), zoom, flip, jitter"
+    )
+    optimizer: Optimizer = Field(
+        default_factory=Optimizer, description="name (sgd, adamw), momentum, weight_decay, encoder_factor"
+    )
+    class_balance: Temperature | None = Field(
+        None,
+        validation_alias=AliasChoices("class_balance", "balance_temperature"),  # the name in files of earlier versions
+        description="class-balanced sampling of source images: temperature T; null: every image alike",
+    )
+    gpus: Gpus = 1
+    threads: Annotated[Threads, Field(description="CPU threads of each process of a training")] = 1
+    workers: Workers = None
+    cache_mb: Annotated[int, Field(ge=0, description="memory for decoded images, MB"), NO_EFFECT] = 2000
+    restart_minutes: Annotated[
+        Positive | None,
+        Field(description="minutes between writes of the file that a killed training resumes from; null: never"),
+        NO_EFFECT,
+    ] = 5
+    compile: bool = Field(False, description="compile the network with torch.compile, which takes minutes")
+
+    @model_validator(mode="after")
+    def _an_image_for_each(self) -> Self:
+        if self.batch < self.gpus:
+            raise ValueError(f"batch must not be less than gpus, or {self.gpus - self.batch} have nothing to do")
+        return self
+
+
+class Mix(Strict):
+    """How target images with pseudo-labels are mixed with source images."""
+
+    target_share: Share = Field(0.0, description="share of target images in a mini-batch, p_MB")
+    collage_share: CollageShare = None
+    rare_crops: Share = Field(0.0, description="probability that a target crop is centred on a rare class; 0 is off")
+    rare_share: Share = Field(0.001, description="share of the predicted pixels below which a class is rare")
+
+
+class Train(TrainingOptions, Mix):
     name: str = Field("", description="name to show in the progress")
     model: Model = Field(default_factory=Model, description="model to build when no --init is given")
     trust: Trust = ()
@@ -74,26 +115,6 @@ class Train(Strict):
     source_size: Size = Field(description="working size of source images, pixels")
     target_size: Size | None = Field(None, description="working size of target images, pixels")
     target: Labels | None = Field(None, description="values of the target labels (upper bound only)")
-    augmentation: Augmentation = Field(
-        default_factory=Augmentation, description="crop (height, width in pixels), zoom, flip, jitter"
-    )
-    optimizer: Optimizer = Field(
-        default_factory=Optimizer, description="name (sgd, adamw), momentum, weight_decay, encoder_factor"
-    )
     course: Course = Field(default_factory=Course, description="steps (iterations) or epochs, learning_rate, schedule")
-    batch: Count = Field(4, description="images per mini-batch, N_MB")
-    target_share: Share = Field(0.0, description="share of target images in a mini-batch, p_MB")
-    collage_share: Share | None = Field(None, description="share of source classes pasted, p_CM; null: no collage")
-    rare_crops: Share = Field(0.0, description="probability that a target crop is centred on a rare class; 0 is off")
-    rare_share: Share = Field(0.001, description="share of the predicted pixels below which a class is rare")
-    balance_temperature: Temperature | None = Field(
-        None, description="class-balanced source sampling: temperature T; null: every image alike"
-    )
     seed: Seed = 0
     device: Device = "auto"
-    gpus: Gpus = 1
-    threads: Annotated[Threads, Field(description="CPU threads of each process")] = 1
-    workers: Workers = None
-    cache_mb: Annotated[int, Field(ge=0)] = Field(2000, description="memory for decoded images, MB")
-    restart_minutes: Positive | None = Field(5, description="minutes between writes of --restart; null: never")
-    compile: bool = Field(False, description="compile the network with torch.compile, which takes minutes")

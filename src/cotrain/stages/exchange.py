@@ -39,7 +39,7 @@ def run(
             tables[sender]["threshold"].to_numpy(),
             tables[receiver]["threshold"].to_numpy(),
             count=settings.count,
-            balance=settings.balance,
+            balance=settings.lambda_,
             rank_by=settings.rank_by,
             min_class_fraction=settings.min_class_fraction,
         )

@@ -171,16 +171,16 @@ def _rare_crops(
 
 
 def _class_balance(settings: Train, statistics: Path | None, labelled: sources.LabelledImages) -> dict:
-    if settings.balance_temperature is None:
+    if settings.class_balance is None:
         return {}
     if statistics is None:
-        raise BadInput("balance_temperature: class balance needs --statistics; give the file, or set it to null")
+        raise BadInput("class_balance: it needs --statistics; give the file, or set it to null")
     with hdf5.open_hdf5(statistics, "statistics") as file:
         pixels, ids, classes = file["class_pixels"][:], hdf5.image_ids(file), file.classes
     if classes != settings.source.classes or ids != labelled.ids or not pixels.any():
         raise BadInput(f"{statistics}: other images or classes than --source, or no labels; give the file of this run")
 
     def pick(position: int, count: int, seed: int) -> int:
-        return sampling.balanced(position, pixels, settings.balance_temperature, seed)
+        return sampling.balanced(position, pixels, settings.class_balance, seed)
 
     return {"pick_source": pick}

@@ -12,8 +12,10 @@ from typing import NamedTuple
 
 from cotrain.base.errors import BadInput
 from cotrain.base.progress import progress
+from cotrain.procedure import selftrain
 from cotrain.procedure.costs import Rates
-from cotrain.procedure.plan import SOURCE, Plan
+from cotrain.procedure.plan import Plan
+from cotrain.procedure.rounds import SOURCE
 
 SCENES = 24
 FEW = 8  # steps, or scenes, of the shorter of two commands, from which what a start takes is told apart
@@ -38,6 +40,7 @@ def measure(plan: Plan) -> Rates:
 class _Bench:
     def __init__(self, plan: Plan, folder: Path):
         self.plan, self.folder, self.seconds = plan, folder, {}
+        self.cycle = selftrain.rounds(plan.config)[0].path
 
     def rates(self) -> Rates:
         runs = self._runs()
@@ -97,8 +100,8 @@ class _Bench:
             "threshold": Run("threshold", self._threshold(), {
                 "predictions": predictions, "out": labels, "table": folder / "thresholds.csv",
             }),
-            "mixed, few": Run("train", self._train(self.plan.selftrain_rounds[0], FEW), again),
-            "mixed": Run("train", self._train(self.plan.selftrain_rounds[0], STEPS), again),
+            "mixed, few": Run("train", self._train(self.cycle, FEW), again),
+            "mixed": Run("train", self._train(self.cycle, STEPS), again),
             "evaluate": Run("evaluate", self._evaluate(), {
                 "model": model, "images": source, "out": folder / "metrics.json",
             }),
@@ -113,20 +116,20 @@ class _Bench:
 
     def _labels(self) -> dict:
         """Any classes for those of the scenes: what is learnt does not matter."""
-        classes = self.plan.classes
+        classes = self.plan.domains.classes
         return {"classes": classes, "values": {str(i): i % len(classes) for i in range(256)}}
 
     def _train(self, round: str, steps: int) -> dict:
         settings = json.loads(self.plan.settings("train", round))
         course = settings["course"] | {"steps": steps, "epochs": None}
-        return settings | {"source": self._labels(), "course": course, "balance_temperature": None, "gpus": 1}
+        return settings | {"source": self._labels(), "course": course, "class_balance": None, "gpus": 1}
 
     def _infer(self) -> dict:
-        return json.loads(self.plan.settings("infer", self.plan.selftrain_rounds[0])) | {"ego_mask": None}
+        return json.loads(self.plan.settings("infer", self.cycle)) | {"ego_mask": None}
 
     def _threshold(self) -> dict:
         """All pixels get a pseudo-label, so that a training finds some."""
-        settings = json.loads(self.plan.settings("threshold", self.plan.selftrain_rounds[0]))
+        settings = json.loads(self.plan.settings("threshold", self.cycle))
         return settings | {"portion": 1.0, "confidence_min": 0.0, "confidence_max": 0.0}
 
     def _evaluate(self) -> dict:

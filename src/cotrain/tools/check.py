@@ -15,7 +15,9 @@ from cotrain.data.images import read_image
 from cotrain.data.survey import Survey, survey
 from cotrain.files import atomic
 from cotrain.method.labelmaps import VOID
-from cotrain.procedure.plan import SOURCE, SOURCE_2, Plan, folder_of, labels_of
+from cotrain.procedure.domains import folder_of, labels_of
+from cotrain.procedure.plan import Plan
+from cotrain.procedure.rounds import SOURCE_ONLY
 from cotrain.settings.datasets import Coding, Dataset, Layout
 from cotrain.settings.model import Model
 from cotrain.settings.strict import parse
@@ -72,7 +74,7 @@ def run(
     path = sheet or Path("results", "check", f"{what[-1].stem if config else sets[0].name.split()[0]}.png")
     _draw(path, sets, found, settings.pictures)
     print(f"contact sheet: {path}")
-    wrong = [fault for model in models for fault in _built(model, plan.labelset.classes)]
+    wrong = [fault for model in models for fault in _built(model, plan.domains.labelset.classes)]
     if faults := [*wrong, *(line for images in sets for line in _faults(images, found[images.name]))]:
         raise BadInput(*faults)
 
@@ -93,23 +95,21 @@ def _config(what: list[Path]) -> dict | None:
 
 def _of_config(plan: Plan) -> list[Images]:
     sets = []
-    for domain in plan.domains:
-        if plan.dataset(domain).generator and not Path(plan.data_root(domain)).is_dir():
-            print(f"{domain} {plan.dataset(domain).name}: not rendered yet; snakemake does it")
+    for domain in plan.domains.domains:
+        if plan.domains.dataset(domain).generator and not Path(plan.domains.data_root(domain)).is_dir():
+            print(f"{domain} {plan.domains.dataset(domain).name}: not rendered yet; snakemake does it")
             continue
-        layouts = plan.layout(f"{domain}_labelled")
+        layouts = plan.domains.layout(f"{domain}_labelled")
         labelled = domain != "target" or plan.config.data.target.truth
-        for folder, part in plan.parts(domain).items():
+        for folder, part in plan.domains.parts(domain).items():
             one = layouts["join"][folder] if folder else layouts
             one = parse(Layout, one if labelled else one | {"labels": None}, domain)
             coding, missing = Coding(), []
             if one.labels:
-                coding = Coding.model_validate(labels_of(part, plan.labelset))
-                missing = missing_classes(part.dataset, plan.labelset)
-            name = f"{domain} {folder or part.dataset.name}"
-            sets.append(
-                Images(name, Path(plan.data_root(domain)), one, coding, plan.labelset.classes, missing, labelled)
-            )
+                coding = Coding.model_validate(labels_of(part, plan.domains.labelset))
+                missing = missing_classes(part.dataset, plan.domains.labelset)
+            name, root = f"{domain} {folder or part.dataset.name}", Path(plan.domains.data_root(domain))
+            sets.append(Images(name, root, one, coding, plan.domains.labelset.classes, missing, labelled))
     return sets
 
 
@@ -149,8 +149,9 @@ def _own_classes(dataset: Dataset) -> list[str]:
 
 
 def _models(plan: Plan) -> list[Model]:
-    rounds = [SOURCE, *([SOURCE_2] if plan.config.model_2 else [])]
-    return [parse(Train, json.loads(plan.settings("train", round)), round).model for round in rounds]
+    built = [job for job in plan.jobs if job.stage == "train" and not job.inputs["initial"] and job.in_run]
+    sources = [job for job in built if job.round.phase != SOURCE_ONLY]
+    return [parse(Train, json.loads(job.settings_json), job.name).model for job in sources]
 
 
 # ---- what is told -----------------------------------------------------------------------------------------------
