@@ -93,7 +93,8 @@ def test_disk_is_what_the_files_of_the_run_take():
 
 def test_shards_are_shorter_jobs_and_need_room_until_they_are_merged():
     whole, parts = costs_of(), costs_of({"inference": {"shards": 3}})
-    assert seconds(parts, "infer_shard", "final/1-of-3") - 4 == pytest.approx((seconds(whole, "infer", "final") - 4) / 3)
+    part = seconds(parts, "infer_shard", "final/1-of-3")
+    assert part - 4 == pytest.approx((seconds(whole, "infer", "final") - 4) / 3)
     assert parts.disk["predictions"] == whole.disk["predictions"]
     assert parts.disk["shards until they are merged"] == 300 * 30_000
 
@@ -131,32 +132,32 @@ def test_peak_does_not_grow_with_the_cycles():
 def test_on_one_gpu_and_one_core_with_nothing_beside_each_other_the_wall_is_the_sum():
     """A chain of rounds: what can run beside them is taken out."""
     found = costs_of(PAPER)
-    network = sum(cost.seconds for job, cost in found.jobs.items() if job.has_network)
-    assert network <= found.wall(1, 1) <= sum(cost.seconds for cost in found.jobs.values())
+    network = sum(cost.seconds for job, cost in found.jobs.items() if job.runs_network)
+    assert network <= found.timeline.wall(1, 1) <= sum(cost.seconds for cost in found.jobs.values())
 
 
 def test_more_gpus_never_take_longer_than_one_and_never_less_than_the_longest_chain():
     found = costs_of(PAPER)
-    walls = [found.wall(gpus, 4) for gpus in (1, 2, 4, 8)]
+    walls = [found.timeline.wall(gpus, 4) for gpus in (1, 2, 4, 8)]
     assert walls == sorted(walls, reverse=True)
     assert walls[0] > 1.3 * walls[1]  # the two models of co-training train beside each other
-    assert found.longest_chain()[0] <= walls[-1] + 1e-6
-    assert found.longest_chain()[1][-1].rule == "plot"
+    assert found.timeline.longest_chain(8)[0] <= walls[-1] + 1e-6
+    assert found.timeline.longest_chain(8)[1][-1].stage == "plot"
 
 
 def test_two_trainings_of_one_length_take_half_on_two_gpus():
     """Without scores there are W_0 and, beside each other, two models of a cycle."""
     only = {"data": {"validation": None, "target": {"truth": False}}, "final": None, "selftrain": {"cycles": 1}}
     found = costs_of(only, {"training": {"cycle": {"steps": 100_000}}})
-    assert found.wall(1, 2) == pytest.approx(3 * 30_000, rel=0.01)
-    assert found.wall(2, 2) == pytest.approx(2 * 30_000, rel=0.01)
+    assert found.timeline.wall(1, 2) == pytest.approx(3 * 30_000, rel=0.01)
+    assert found.timeline.wall(2, 2) == pytest.approx(2 * 30_000, rel=0.01)
 
 
 def test_a_training_on_two_gpus_takes_both_and_half_of_the_time_of_its_steps():
     only = {"data": {"validation": None, "target": {"truth": False}}, "final": None, "selftrain": {"cycles": 1}}
     found = costs_of(only, {"training": {"gpus": 2, "cycle": {"steps": 100_000}}})
-    assert found.wall(2, 2) == pytest.approx(3 * 15_000, rel=0.01)
-    assert found.wall(4, 2) == pytest.approx(2 * 15_000, rel=0.01)
+    assert found.timeline.wall(2, 2) == pytest.approx(3 * 15_000, rel=0.01)
+    assert found.timeline.wall(4, 2) == pytest.approx(2 * 15_000, rel=0.01)
 
 
 # ---- the command ------------------------------------------------------------------------------------------------

@@ -1,10 +1,9 @@
-"""What a run will cost, before it is paid: jobs, hours, disk, and how long it takes on so many GPUs.
+"""What a run will cost, before it is paid: jobs, hours and disk.
 
 The jobs and what each waits for follow from the plan; what a piece of work takes is a machine's rates (`Rates`), which
 `calibration` measures. Nothing is looked up in results: the costs are those of a run from scratch.
 """
 
-import heapq
 from collections import defaultdict
 from collections.abc import Iterator
 from functools import cache, cached_property
@@ -18,6 +17,7 @@ from cotrain.method.sampling import iterations
 from cotrain.procedure.domains import LABELLED
 from cotrain.procedure.jobs import Job
 from cotrain.procedure.plan import Plan
+from cotrain.procedure.timeline import Timeline
 from cotrain.settings.datasets import Index
 from cotrain.settings.strict import Strict
 from cotrain.settings.types import Positive
@@ -50,6 +50,156 @@ class Cost(NamedTuple):
     disk: dict[str, float]  # bytes that stay, by kind
 
 
+class Costs:
+    """Costs of the jobs of a plan at the rates of a machine. Images are counted where the datasets are."""
+
+    def __init__(self, plan: Plan, rates: Rates):
+        self.plan, self.rates = plan, rates
+        self.jobs = {job: self._cost(job) for job in needed_jobs(plan)}
+
+    @cached_property
+    def timeline(self) -> Timeline:
+        """When the jobs can run."""
+        return Timeline(list(self.jobs), self.seconds, self.gpus)
+
+    @cached_property
+    def images(self) -> dict[str, int]:
+        """Images of each domain."""
+        return {domain: self._count(domain) for domain in self.plan.domains.domains}
+
+    def _count(self, name: str) -> int:
+        domain = self.plan.domains.domains[name]
+        if self.plan.domains.scenes(name):
+            scenes = getattr(self.plan.config.toycity, domain.split)
+            return min(scenes, domain.limit or scenes)
+        settings = Index.model_validate_json(self.plan.settings("index", name))
+        return len(indexing.listed(Path(self.plan.domains.data_root(name)), settings))
+
+    @cache  # noqa: B019 (it lives as long as one command)
+    def images_in(self, path: str) -> int:
+        """Images in a table or file of labels, at most: those of earlier cycles may be the same."""
+        job = self.plan.makers[path]
+        if job.stage == "index":
+            return self.images[job.name.removesuffix(LABELLED)]
+        if job.stage == "draw":
+            return self._limited(job, job.inputs["index"][0])
+        if job.stage in ("select", "exchange"):
+            return self._limited(job, job.inputs["pseudolabels"][0])
+        if job.stage == "infer":
+            return self.images_in(job.inputs["images"][0])
+        if job.stage == "fuse":
+            fused = [self.images_in(file) for role in ("selected", "previous") for file in job.inputs[role]]
+            return min(sum(fused), self.images["target"])
+        return self.images_in(job.reads[0])
+
+    def _limited(self, job: Job, path: str) -> int:
+        count = self.images_in(path)
+        return min(job.settings["count"] or count, count)
+
+    def steps(self, job: Job) -> int:
+        """Iterations of a training."""
+        course, batch = job.settings["course"], job.settings["batch"]
+        if not job.inputs["target"]:
+            return iterations(course["steps"], course["epochs"], self.images["source"], batch)
+        labels = job.inputs["labels"] or job.inputs["target"]
+        per_step = max(1, round(job.settings["target_share"] * batch))
+        return iterations(course["steps"], course["epochs"], self.images_in(labels[0]), per_step)
+
+    def seconds(self, job: Job, gpus: int) -> float:
+        """Seconds of a job where there are so many GPUs; several halve, third, … the steps of a training at best."""
+        seconds, used = self.jobs[job].seconds, self.gpus(job, gpus)
+        if used <= 1:
+            return seconds
+        return self.rates.network + (seconds - self.rates.network) / used
+
+    def gpus(self, job: Job, gpus: int) -> int:
+        """GPUs that a job takes where there are so many; 0 for one without a network."""
+        return min(gpus, self.jobs[job].gpus)
+
+    # ---- one job ------------------------------------------------------------------------------------------------
+
+    def _cost(self, job: Job) -> Cost:
+        if job.stage == "train":
+            return self._training(job)
+        if job.stage == "evaluate":
+            return self._evaluation(job)
+        if job.stage == "render":
+            return self._rendering(job)
+        if job.runs_network:
+            return self._inference(job)
+        return self._labelling(job)
+
+    def _training(self, job: Job) -> Cost:
+        step = self.rates.mixed_step if job.inputs["target"] else self.rates.source_step
+        seconds = self.rates.network + step * self.steps(job)
+        return Cost(seconds, self.plan.config.training.gpus, {"models": self.rates.model_bytes})
+
+    def _inference(self, job: Job) -> Cost:
+        images: float = self.images_in(job.inputs["images"][0])
+        disk = {"predictions": images * self.rates.prediction_bytes}
+        if job.rule == "infer_shard":
+            images /= self.plan.config.inference.shards
+            disk = {}  # until it is merged
+        seconds = self.rates.network + images * len(job.inputs["models"]) * self.rates.infer
+        return Cost(seconds, 1, disk)
+
+    def _evaluation(self, job: Job) -> Cost:
+        images = len(job.inputs["models"]) * self.images["validation"]
+        return Cost(self.rates.network + images * self.rates.evaluate, 1, {})
+
+    def _rendering(self, job: Job) -> Cost:
+        scenes = job.settings["count"]
+        seconds = self.rates.small + scenes * self.rates.scene
+        return Cost(seconds, 0, {"scenes": scenes * self.rates.scene_bytes})
+
+    def _labelling(self, job: Job) -> Cost:
+        """Cost of a stage without a network, by the images that it goes through."""
+        images = self._images_read(job)
+        disk = {}
+        if job.stage in ("threshold", "combine", "fuse"):
+            disk["pseudo-labels"] = images * self.rates.label_bytes
+        if job.rule == "merge":
+            disk["predictions"] = images * self.rates.prediction_bytes
+        return Cost(self.rates.small + images * self.rates.map, 0, disk)
+
+    def _images_read(self, job: Job) -> int:
+        if job.stage in ("color", "statistics"):
+            return self.images["source"]
+        if job.stage in ("infer", "threshold", "fuse"):
+            return self.images_in(job.outputs[0])
+        if job.stage == "combine":
+            return sum(self.images_in(path) for path in job.outputs)
+        if job.stage == "measure":
+            return self.images_in(job.inputs["labels"][0])
+        return 0
+
+    # ---- all jobs -----------------------------------------------------------------------------------------------
+
+    @property
+    def disk(self) -> dict[str, float]:
+        """Bytes by kind. Restart files, shards and predictions that are not kept are only there while jobs run."""
+        total: dict[str, float] = defaultdict(float)
+        for cost in self.jobs.values():
+            for kind, size in cost.disk.items():
+                total[kind] += size
+        if not self.plan.config.inference.keep_predictions:
+            del total["predictions"]
+            total["predictions at the same time, at most"] = self._peak() * self.rates.prediction_bytes
+        total["restart file of each training under way"] = self.rates.restart_bytes
+        if any(job.rule == "merge" for job in self.jobs):
+            total["shards until they are merged"] = self.images["target"] * self.rates.prediction_bytes
+        return dict(total)
+
+    def _peak(self) -> int:
+        """Images with predictions at the same time, at most, if none is kept once all have read it."""
+        inferences = {
+            job: self.images_in(job.outputs[0])
+            for job in self.jobs
+            if job.stage == "infer" and job.rule != "infer_shard"
+        }
+        return self.timeline.most_at_a_time(inferences)
+
+
 def needed_jobs(plan: Plan) -> list[Job]:
     """Every job of a run from scratch, each after those whose files it reads."""
     needed: dict[Job, None] = {}
@@ -66,220 +216,50 @@ def needed_jobs(plan: Plan) -> list[Job]:
     return list(needed)
 
 
-class Costs:
-    """Of the jobs of a plan at some rates. How many images there are is looked up where the datasets are."""
-
-    def __init__(self, plan: Plan, rates: Rates):
-        self.plan, self.rates = plan, rates
-        self.jobs = {job: self._cost(job) for job in needed_jobs(plan)}
-
-    @cached_property
-    def images(self) -> dict[str, int]:
-        """Of each domain."""
-        count = {}
-        for name, domain in self.plan.domains.domains.items():
-            if self.plan.domains.scenes(name):
-                scenes = getattr(self.plan.config.toycity, domain.split)
-                count[name] = min(scenes, domain.limit or scenes)
-            else:
-                settings = Index.model_validate_json(self.plan.settings("index", name))
-                count[name] = len(indexing.listed(Path(self.plan.domains.data_root(name)), settings))
-        return count
-
-    @cache  # noqa: B019 (of one command)
-    def images_in(self, path: str) -> int:
-        """Images in a table or file of labels, at most: those of earlier cycles may be the same."""
-        job = self.plan.makers[path]
-        if job.stage == "index":
-            return self.images[job.name.removesuffix(LABELLED)]
-        if job.stage in ("draw", "select", "exchange"):
-            (source, *_) = job.inputs["index" if job.stage == "draw" else "pseudolabels"]
-            return min(job.settings["count"] or self.images["target"], self.images_in(source))
-        if job.stage == "infer":
-            return self.images_in(job.inputs["images"][0])
-        if job.stage == "fuse":
-            files = (*job.inputs["selected"], *job.inputs["previous"])
-            return min(sum(map(self.images_in, files)), self.images["target"])
-        return self.images_in(job.reads[0])
-
-    def steps(self, job: Job) -> int:
-        """Iterations of a training."""
-        course, batch = job.settings["course"], job.settings["batch"]
-        if not job.inputs["target"]:
-            return iterations(course["steps"], course["epochs"], self.images["source"], batch)
-        labels = job.inputs["labels"] or job.inputs["target"]
-        per_step = max(1, round(job.settings["target_share"] * batch))
-        return iterations(course["steps"], course["epochs"], self.images_in(labels[0]), per_step)
-
-    def _cost(self, job: Job) -> Cost:
-        costs = {
-            "train": self._training,
-            "infer": self._inference,
-            "evaluate": self._evaluation,
-            "render": self._rendering,
-        }
-        cost = self._labelling if job.rule == "merge" else costs.get(job.stage, self._labelling)
-        return cost(job)
-
-    def _training(self, job: Job) -> Cost:
-        step = self.rates.mixed_step if job.inputs["target"] else self.rates.source_step
-        seconds = self.rates.network + step * self.steps(job)
-        return Cost(seconds, self.plan.config.training.gpus, {"models": self.rates.model_bytes})
-
-    def _inference(self, job: Job) -> Cost:
-        images: float = self.images_in(job.inputs["images"][0])
-        if job.rule == "infer_shard":
-            images /= self.plan.config.inference.shards
-        seconds = self.rates.network + images * len(job.inputs["models"]) * self.rates.infer
-        is_whole = job.rule != "infer_shard"
-        return Cost(seconds, 1, {"predictions": images * self.rates.prediction_bytes} if is_whole else {})
-
-    def _evaluation(self, job: Job) -> Cost:
-        images = len(job.inputs["models"]) * self.images["validation"]
-        return Cost(self.rates.network + images * self.rates.evaluate, 1, {})
-
-    def _rendering(self, job: Job) -> Cost:
-        scenes = job.settings["count"]
-        return Cost(self.rates.small + scenes * self.rates.scene, 0, {"scenes": scenes * self.rates.scene_bytes})
-
-    def _labelling(self, job: Job) -> Cost:
-        """A stage without a network, by the images that it goes through."""
-        images = self._images_read(job)
-        disk = {}
-        if job.stage in ("threshold", "combine", "fuse"):
-            disk["pseudo-labels"] = images * self.rates.label_bytes
-        if job.rule == "merge":
-            disk["predictions"] = images * self.rates.prediction_bytes
-        return Cost(self.rates.small + images * self.rates.map, 0, disk)
-
-    def _images_read(self, job: Job) -> int:
-        if job.stage in ("color", "statistics"):
-            return self.images["source"]
-        if job.stage in ("infer", "threshold", "fuse"):
-            return self.images_in(job.outputs[0])
-        if job.stage == "combine":
-            return sum(map(self.images_in, job.outputs))
-        return self.images_in(job.inputs["labels"][0]) if job.stage == "measure" else 0
-
-    # ---- of all -------------------------------------------------------------------------------------------------
-
-    @property
-    def disk(self) -> dict[str, float]:
-        """Bytes by kind; restart files and shards, and predictions that are not kept, are there only while jobs run."""
-        total: dict[str, float] = defaultdict(float)
-        for cost in self.jobs.values():
-            for kind, size in cost.disk.items():
-                total[kind] += size
-        if not self.plan.config.inference.keep_predictions:
-            del total["predictions"]
-            total["predictions at the same time, at most"] = self._peak * self.rates.prediction_bytes
-        total["restart file of each training under way"] = self.rates.restart_bytes
-        if any(job.rule == "merge" for job in self.jobs):
-            total["shards until they are merged"] = self.images["target"] * self.rates.prediction_bytes
-        return dict(total)
-
-    @property
-    def _peak(self) -> int:
-        """Images with predictions at the same time, at most, if none is kept once it was read by all."""
-        makers = {path: job for job in self.jobs for path in job.outputs}
-        before: dict[Job, set[Job]] = {}  # each job and all that must have ended before it
-        readers: dict[Job, list[Job]] = defaultdict(list)  # of the predictions of a round, by the job that makes them
-        for job in self.jobs:  # each after those that it reads from
-            needed = {makers[path] for path in job.reads if path in makers}
-            before[job] = {job}.union(*(before[other] for other in needed))
-            for other in needed:
-                if other.stage == "infer" and other.rule != "infer_shard":
-                    readers[other].append(job)
-
-        def beside(a: Job, b: Job) -> bool:
-            return not (before[b].issuperset(readers[a]) or before[a].issuperset(readers[b]))
-
-        def most(rounds: list[Job]) -> int:
-            sets = ((one, [job for job in rounds[n:] if beside(one, job)]) for n, one in enumerate(rounds, start=1))
-            return max((self.images_in(one.outputs[0]) + most(others) for one, others in sets), default=0)
-
-        return most(list(readers))
-
-    def longest_chain(self) -> tuple[float, list[Job]]:
-        """Seconds and jobs of the chain that no number of GPUs shortens, each training on all that it may use."""
-        makers = {path: job for job in self.jobs for path in job.outputs}
-        ends: dict[Job, tuple[float, list[Job]]] = {}
-        for job in self.jobs:  # each after those that it reads from
-            before = max((ends[makers[path]] for path in job.reads if path in makers), default=(0.0, []), key=_first)
-            ends[job] = (before[0] + self.seconds(job, GPUS[-1]), [*before[1], job])
-        return max(ends.values(), key=_first)
-
-    def seconds(self, job: Job, gpus: int) -> float:
-        """Of a job where there are so many GPUs; several halve, third, … the steps of a training at best."""
-        cost, used = self.jobs[job], min(gpus, max(1, self.jobs[job].gpus))
-        return self.rates.network + (cost.seconds - self.rates.network) / used if used > 1 else cost.seconds
-
-    def wall(self, gpus: int, cores: int) -> float:
-        """Seconds that a run takes if ready jobs start as soon as they can, those with the longest way to go first.
-
-        Jobs with a network take GPUs, the others a core each.
-        """
-        makers = {path: job for job in self.jobs for path in job.outputs}
-        waits = {job: {makers[path] for path in job.reads if path in makers} for job in self.jobs}
-        followers, ahead = defaultdict(list), {}
-        for job, needed in waits.items():
-            for other in needed:
-                followers[other].append(job)
-        for job in reversed(self.jobs):
-            ahead[job] = self.seconds(job, gpus) + max((ahead[other] for other in followers[job]), default=0.0)
-        free, running, now = {True: gpus, False: cores}, [], 0.0
-        ready = [job for job, needed in waits.items() if not needed]
-        while ready or running:
-            for job in sorted(ready, key=ahead.__getitem__, reverse=True):
-                slots = min(gpus, self.jobs[job].gpus) if job.runs_network else 1
-                if free[job.runs_network] >= slots:
-                    free[job.runs_network] -= slots
-                    ready.remove(job)
-                    heapq.heappush(running, (now + self.seconds(job, gpus), len(running), slots, job))
-            now, _, slots, done = heapq.heappop(running)
-            free[done.runs_network] += slots
-            for job in followers[done]:
-                waits[job].discard(done)
-                if not waits[job]:
-                    ready.append(job)
-        return now
-
-
-def _first(pair: tuple[float, list[Job]]) -> float:
-    return pair[0]
-
-
 # ---- in words ---------------------------------------------------------------------------------------------------
 
 
 def report(costs: Costs, cores: int) -> Iterator[str]:
     """Lines of text."""
+    yield from _table(costs)
+    yield ""
+    for kind, size in costs.disk.items():
+        yield f"disk, {kind}: {_size(size)}"
+    yield ""
+    for gpus in GPUS:
+        unit = "GPU" if gpus == 1 else "GPUs"
+        yield f"with {gpus} {unit} and {cores} cores: {_time(costs.timeline.wall(gpus, cores))}"
+    seconds, chain = costs.timeline.longest_chain(GPUS[-1])
+    yield f"longest chain of jobs: {_time(seconds)}, {len(chain)} jobs"
+    yield f"rates: {costs.rates.machine or 'given'}"
+
+
+def _table(costs: Costs) -> Iterator[str]:
     by_rule: dict[str, list[Job]] = defaultdict(list)
     for job in costs.jobs:
         by_rule[job.rule or job.stage].append(job)
     yield f"{'rule':<18} {'jobs':>6} {'time':>9} {'GPU hours':>10}"
-    for rule, some in by_rule.items():
-        seconds = sum(costs.jobs[job].seconds for job in some)
-        hours = f"{seconds / 3600:10.2f}" if some[0].runs_network else f"{'':>10}"
-        yield f"{rule:<18} {len(some):>6} {_time(seconds):>9} {hours}"
-    gpu = sum(costs.jobs[job].seconds for job in costs.jobs if job.runs_network)
+    gpu_seconds = 0.0
+    for rule, jobs in by_rule.items():
+        seconds = sum(costs.jobs[job].seconds for job in jobs)
+        gpu_hours = ""
+        if jobs[0].runs_network:
+            gpu_seconds += seconds
+            gpu_hours = f"{seconds / 3600:.2f}"
+        yield f"{rule:<18} {len(jobs):>6} {_time(seconds):>9} {gpu_hours:>10}"
     total = sum(cost.seconds for cost in costs.jobs.values())
-    yield f"{'total':<18} {len(costs.jobs):>6} {_time(total):>9} {gpu / 3600:10.2f}"
-    yield ""
-    yield from (f"disk, {kind}: {_size(size)}" for kind, size in costs.disk.items())
-    yield ""
-    for gpus in GPUS:
-        yield f"with {gpus} GPU{'s' if gpus > 1 else ''} and {cores} cores: {_time(costs.wall(gpus, cores))}"
-    seconds, chain = costs.longest_chain()
-    yield f"longest chain of jobs: {_time(seconds)}, {len(chain)} jobs"
-    yield f"rates: {costs.rates.machine or 'given'}"
+    yield f"{'total':<18} {len(costs.jobs):>6} {_time(total):>9} {gpu_seconds / 3600:10.2f}"
 
 
 def _time(seconds: float) -> str:
     if seconds < 100:
         return f"{seconds:.0f} s"
-    return f"{seconds / 60:.1f} min" if seconds < 6000 else f"{seconds / 3600:.1f} h"
+    if seconds < 6000:
+        return f"{seconds / 60:.1f} min"
+    return f"{seconds / 3600:.1f} h"
 
 
 def _size(size: float) -> str:
-    return f"{size / 1e6:,.1f} MB" if size < 1e9 else f"{size / 1e9:,.1f} GB"
+    if size < 1e9:
+        return f"{size / 1e6:,.1f} MB"
+    return f"{size / 1e9:,.1f} GB"

@@ -44,29 +44,7 @@ def infer(
 
     `keys` are config keys that the choice of models follows from.
     """
-    config, inference = domains.config, domains.config.inference
-    settings = {
-        "classes": domains.classes,
-        "size": config.data.target.size,
-        "scales": inference.scales,
-        "flip": inference.flip,
-        "keep_classes": min(inference.keep_classes, len(domains.classes)),
-        "ensemble": ensemble,
-        "ego_mask": config.data.ego_mask,
-        "batch": inference.batch,
-        "threads": inference.threads,
-        "device": config.device,
-        **trust(domains),
-    }
-    all_keys = [
-        *("data.labelset", "data.target.size", "data.ego_mask", "device", "inference.scales", "inference.flip"),
-        *("inference.keep_classes", "inference.batch", "inference.threads", "inference.prior"),
-        *("inference.patches.count", *trust_keys(domains), *keys),
-    ]
-    if inference.patches.count:
-        settings["patches"] = inference.patches.model_dump(mode="json")
-        settings["seed"] = seed_of(config.seed, "patches", round_.path)
-        all_keys += ["inference.patches", "seed"]
+    settings, own_keys = _of_inference(domains, round_)
     job = Job(
         stage="infer",
         name=round_.path,
@@ -76,11 +54,38 @@ def infer(
             "statistics": prior_inputs(domains),
         },
         outputs=(round_.file("predictions.h5"),),
-        settings=settings,
-        keys=tuple(all_keys),
+        settings={**settings, "ensemble": ensemble},
+        keys=(*own_keys, *keys),
         round=round_,
     )
-    yield from shards_of(job, inference.shards) if in_shards else [job]
+    if in_shards:
+        yield from shards_of(job, domains.config.inference.shards)
+    else:
+        yield job
+
+
+def _of_inference(domains: Domains, round_: Round) -> tuple[dict[str, Any], list[str]]:
+    """Settings and config keys that all inferences have in common, and the seed of a round's patches."""
+    config, inference = domains.config, domains.config.inference
+    settings = {
+        "classes": domains.classes,
+        "size": config.data.target.size,
+        "scales": inference.scales,
+        "flip": inference.flip,
+        "keep_classes": min(inference.keep_classes, len(domains.classes)),
+        "ego_mask": config.data.ego_mask,
+        "batch": inference.batch,
+        "threads": inference.threads,
+        "device": config.device,
+        **trust(domains),
+    }
+    keys = ["data.labelset", "data.target.size", "data.ego_mask", "device", "inference.prior", *trust_keys(domains)]
+    keys += [f"inference.{name}" for name in ("scales", "flip", "keep_classes", "batch", "threads", "patches.count")]
+    if inference.patches.count:
+        settings["patches"] = inference.patches.model_dump(mode="json")
+        settings["seed"] = seed_of(config.seed, "patches", round_.path)
+        keys += ["inference.patches", "seed"]
+    return settings, keys
 
 
 def shards_of(job: Job, count: int) -> Iterator[Job]:
