@@ -1,6 +1,6 @@
 """All benchmarks: `python benchmarks/run.py [PART …]` (`make bench`) prints their tables and writes docs/benchmarks.md.
 
-A part is written anew with the commit, day, machine and versions it was measured with; the others stay as they are.
+A part is written anew with the commit, day, machine and versions it was measured with; the others stay as they are, also those that no script measures.
 """
 
 import argparse
@@ -77,9 +77,11 @@ def measured(heading: str) -> str:
 
 
 def with_section(page: str, heading: str, text: str) -> str:
-    """The page with a section written anew, all of them in the order of PARTS."""
-    there = {section.split("\n", 1)[0]: "## " + section for section in page.split("\n## ")[1:]} | {heading: text}
-    sections = [there[heading].strip() for heading in PARTS if heading in there]
+    """The page with a section written anew: those of PARTS in their order, then what was measured by hand."""
+    sections_of_page = {section.split("\n", 1)[0]: "## " + section for section in page.split("\n## ")[1:]}
+    sections_of_page[heading] = text
+    by_hand = [heading for heading in sections_of_page if heading not in PARTS]
+    sections = [sections_of_page[heading].strip() for heading in (*PARTS, *by_hand) if heading in sections_of_page]
     return "\n\n".join([HEAD.strip(), *sections]) + "\n"
 
 
