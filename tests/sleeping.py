@@ -20,7 +20,7 @@ LOOP = [f"results/tiny/cotrain/02/{m}/model.pt" for m in (1, 2)]
 STAGE = """#!{python}
 import os, sys, time
 from pathlib import Path
-from cotrain.leases import lease
+from cotrain.base.gpus import lease
 
 flag, outputs = "", []
 for argument in sys.argv[2:]:

@@ -18,7 +18,7 @@ from cotrain.base.gpus import gpus, lease
 PATIENCE = 60  # seconds until a test gives up
 HOLD = """
 import sys
-from cotrain.leases import lease
+from cotrain.base.gpus import lease
 with lease(int(sys.argv[1])) as taken:
     print(*taken, sep=",", flush=True)
     sys.stdin.read()
@@ -27,7 +27,7 @@ with lease(int(sys.argv[1])) as taken:
 CONTEND = """
 import os, sys, time
 from pathlib import Path
-from cotrain import leases
+from cotrain.base import gpus as leases
 leases.INTERVAL = 0.001
 for _ in range(20):
     with leases.lease() as (gpu,):
