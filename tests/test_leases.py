@@ -117,14 +117,14 @@ def test_several_gpus_are_taken_together_or_not_at_all():
 
 
 def test_more_gpus_than_there_are_are_refused():
-    with pytest.raises(BadInput, match="gpus: 3 are wanted, and 2 are there"), lease(3):
+    with pytest.raises(BadInput, match="gpus: 3 are asked for, and there are 2"), lease(3):
         pass
 
 
 def test_nothing_is_left_behind():
     with lease():
-        assert leases._folder().exists()
-    assert not leases._folder().exists()
+        assert leases._lock_folder().exists()
+    assert not leases._lock_folder().exists()
 
 
 def test_an_assignment_is_kept(monkeypatch):
@@ -161,16 +161,16 @@ def test_a_number_of_gpus_that_is_none_is_refused(monkeypatch):
 
 def test_a_file_in_the_way_is_named(monkeypatch, tmp_path):
     monkeypatch.setattr(leases, "PLACE", tmp_path)
-    leases._folder().touch()
-    with pytest.raises(BadInput, match=str(leases._folder())), lease():
+    leases._lock_folder().touch()
+    with pytest.raises(BadInput, match=str(leases._lock_folder())), lease():
         pass
 
 
 @pytest.mark.skipif(os.getuid() != 0, reason="giving a folder away needs root")
 def test_a_folder_of_somebody_else_is_refused(monkeypatch, tmp_path):
     monkeypatch.setattr(leases, "PLACE", tmp_path)
-    leases._folder().mkdir()
-    os.chown(leases._folder(), 12345, 12345)
+    leases._lock_folder().mkdir()
+    os.chown(leases._lock_folder(), 12345, 12345)
     with pytest.raises(BadInput, match="another user"), lease():
         pass
 

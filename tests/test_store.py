@@ -1,6 +1,5 @@
 """Files are whole or absent, the same for the same content, checked when read, and know what made them."""
 
-import errno
 import json
 import os
 import shutil
@@ -16,6 +15,7 @@ import numpy as np
 import pytest
 from conftest import CLASSES, MADE_BY, random_maps, read_pseudolabels, save, write_pseudolabels, write_thresholds
 
+from cotrain.base import locks
 from cotrain.base.errors import BadInput
 from cotrain.files import atomic, hdf5, labelfiles, origins, scores, tables
 from cotrain.files.provenance import provenance
@@ -134,28 +134,17 @@ def test_leftovers_of_killed_processes_are_removed_and_those_of_live_ones_are_no
 
 
 def test_workplace_that_is_cleaned_up_before_it_is_locked_is_made_anew(tmp_path, monkeypatch):
-    locked, taken = atomic._locked, []
+    acquire, taken = locks.acquire, []
 
-    def late(folder):
+    def late(path):
         if not taken:
-            taken.append(folder)
-            shutil.rmtree(folder)
-        return locked(folder)
+            taken.append(path)
+            shutil.rmtree(path.parent)
+        return acquire(path)
 
-    monkeypatch.setattr(atomic, "_locked", late)
+    monkeypatch.setattr(locks, "acquire", late)
     atomic.write_bytes(tmp_path / "file", b"whole")
     assert taken and files(tmp_path) == ["file"]
-
-
-def test_file_system_without_locks_is_written_to_and_leftovers_stay(tmp_path, monkeypatch):
-    (tmp_path / ".file.01234567.tmp").mkdir()
-
-    def flock(*_):
-        raise OSError(errno.ENOSYS, "Function not implemented")
-
-    monkeypatch.setattr(atomic.fcntl, "flock", flock)
-    atomic.write_bytes(tmp_path / "file", b"whole")
-    assert files(tmp_path) == [".file.01234567.tmp", "file"]
 
 
 def test_readers_see_the_old_file_or_the_new_one_while_it_is_replaced(tmp_path):

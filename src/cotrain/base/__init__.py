@@ -1,1 +1,1 @@
-"""What knows nothing of segmentation: errors, strict JSON, seeds, locks, GPUs, progress, memory."""
+"""Helpers without knowledge of segmentation: errors, strict JSON, seeds, patterns, locks, GPUs, progress, memory."""

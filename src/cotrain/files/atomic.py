@@ -2,7 +2,6 @@
 
 import contextlib
 import errno
-import fcntl
 import glob
 import json
 import os
@@ -10,16 +9,11 @@ import secrets
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
-from typing import IO, TYPE_CHECKING
 
+from cotrain.base import locks
 from cotrain.base.errors import BadInput
 from cotrain.files.hashes import sha256
 from cotrain.files.sidecars import sidecar
-
-if TYPE_CHECKING:  # pandas is imported where a table is read or written: it takes a third of a stage's start
-    pass
-
-NO_LOCKS = {errno.ENOSYS, errno.ENOTSUP, errno.ENOLCK}  # of a file system without them: leftovers stay there
 
 
 @contextlib.contextmanager
@@ -53,37 +47,30 @@ def replacing(path: Path) -> Iterator[Path]:
 
 @contextlib.contextmanager
 def _workplace(path: Path) -> Iterator[Path]:
-    """A hidden folder beside `path` that is gone at the end, and locked until then; dead processes' are removed."""
-    for left in path.parent.glob(f".{glob.escape(path.name)}.*.tmp"):
-        with contextlib.suppress(OSError), _locked(left):
-            shutil.rmtree(left, ignore_errors=True)
+    """A new hidden folder beside `path`, locked while it is in use and removed at the end."""
+    _remove_leftovers(path)
     with contextlib.ExitStack() as stack:
         while True:
             folder = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
-            stack.callback(shutil.rmtree, folder, ignore_errors=True)  # before, as SIGTERM may come any moment
+            stack.callback(shutil.rmtree, folder, ignore_errors=True)  # before mkdir: SIGTERM may come at any moment
             folder.mkdir()
-            try:
-                stack.enter_context(_locked(folder))
-            except (BlockingIOError, FileNotFoundError):  # just made, it was taken for a dead one's
-                continue
-            except OSError as error:
-                if error.errno not in NO_LOCKS:
-                    raise
-            break
+            lock = locks.acquire(folder / "lock")
+            if lock is not None:  # otherwise another process took the new folder for a leftover
+                stack.enter_context(lock)
+                break
         yield folder
 
 
-def _locked(folder: Path) -> IO:
-    """The open lock of a workplace, which the kernel frees when its process dies. OSError if it is another's."""
-    file = (folder / "lock").open("a")
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        if not os.path.samestat(os.fstat(file.fileno()), (folder / "lock").stat()):
-            raise FileNotFoundError
-    except OSError:
-        file.close()
-        raise
-    return file
+def _remove_leftovers(path: Path) -> None:
+    """Remove what killed processes left beside `path`. Without locks, files in use look the same: all stay."""
+    for folder in path.parent.glob(f".{glob.escape(path.name)}.*.tmp"):
+        with contextlib.suppress(OSError):
+            lock = locks.acquire(folder / "lock")
+            if lock is None:
+                continue
+            with lock:
+                if lock.enforced:
+                    shutil.rmtree(folder, ignore_errors=True)
 
 
 def _sync(path: Path) -> None:

@@ -11,6 +11,7 @@ from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 from typing import IO, Any
 
+from cotrain.base.locks import acquire
 from cotrain.files.hashes import sha256
 from cotrain.files.provenance import BINARY
 from cotrain.files.sidecars import dropped, entries, kept, sidecar
@@ -20,15 +21,10 @@ from cotrain.reruns.tickets import TICKETS, WITHOUT_EFFECT, Wanted, read_ticket,
 
 def hold(folder: Path, how: int = fcntl.LOCK_EX) -> IO | None:
     """The open lock of a run's folder, which the kernel takes back when this process ends; None if another has it."""
-    with writable(folder), contextlib.ExitStack() as stack:
+    with writable(folder):
         folder.mkdir(parents=True, exist_ok=True)
-        lock = stack.enter_context((folder / ".lock").open("a"))
-        try:
-            fcntl.flock(lock, how | fcntl.LOCK_NB)
-        except BlockingIOError:
-            return None
-        stack.pop_all()
-        return lock
+        lock = acquire(folder / ".lock", shared=how == fcntl.LOCK_SH)
+    return lock.file if lock else None
 
 
 def take(plan: Plan) -> None:
