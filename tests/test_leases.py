@@ -13,7 +13,7 @@ from conftest import CLASSES, MADE_BY, save
 
 from cotrain.base import gpus as leases
 from cotrain.base.errors import BadInput
-from cotrain.base.gpus import gpus, lease
+from cotrain.base.gpus import lease, visible_gpus
 
 PATIENCE = 60  # seconds until a test gives up
 HOLD = """
@@ -148,7 +148,7 @@ def test_jobs_of_slurm_that_number_their_gpus_alike_do_not_wait_for_each_other(m
 @pytest.mark.parametrize("hidden", ["", "-1", "NoDevFiles"])
 def test_without_gpus_nothing_is_waited_for(monkeypatch, hidden):
     monkeypatch.setenv(leases.VISIBLE, hidden)
-    assert gpus() == []
+    assert visible_gpus() == []
     with lease() as first, lease() as second:
         assert first == second == []
 
@@ -156,7 +156,7 @@ def test_without_gpus_nothing_is_waited_for(monkeypatch, hidden):
 def test_a_number_of_gpus_that_is_none_is_refused(monkeypatch):
     monkeypatch.setenv(leases.COUNT, "two")
     with pytest.raises(BadInput, match="COTRAIN_GPUS: found two"):
-        gpus()
+        visible_gpus()
 
 
 def test_a_file_in_the_way_is_named(monkeypatch, tmp_path):

@@ -23,7 +23,7 @@ PLACE = Path("/tmp")
 INTERVAL = 0.2  # seconds between two attempts to lock a free GPU
 
 
-def gpus() -> list[str]:
+def visible_gpus() -> list[str]:
     """The GPUs that this process may use, named as CUDA names them. Raises BadInput."""
     if VISIBLE in os.environ:
         names = os.environ[VISIBLE].replace(" ", "").split(",")
@@ -46,7 +46,7 @@ def lease(count: int = 1) -> Iterator[list[str]]:
     All are taken at once, or none, so that two processes never wait for each other. Yields their names; [] at once on
     a machine without GPUs. Raises BadInput if there are fewer, or if the lock files cannot be written.
     """
-    names = gpus()
+    names = visible_gpus()
     if not names:
         yield []
         return

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from cotrain.base.errors import BadInput
-from cotrain.base.gpus import gpus
+from cotrain.base.gpus import visible_gpus
 from cotrain.procedure import cotrain, final, scores, selftrain
 from cotrain.procedure.baselines import baseline_jobs
 from cotrain.procedure.domains import Domains
@@ -149,7 +149,7 @@ class Plan:
     def gpus(self) -> int:
         """GPUs that a job with a network asks for."""
         device = self.config.device
-        return int(device == "cuda" or (device == "auto" and gpus() != []))
+        return int(device == "cuda" or (device == "auto" and visible_gpus() != []))
 
     def training_cores(self, name: str, cores: int | None = None) -> int:
         """Processor cores that the training of a round asks for.
@@ -158,8 +158,8 @@ class Plan:
         """
         training, threads = self.config.training, self._by_name["train", name].settings["threads"]
         per_process = threads + workers_of(training.workers, self.gpus() > 0)
-        if cores and gpus():
-            per_process = min(per_process, max(threads, cores // len(gpus())))
+        if cores and visible_gpus():
+            per_process = min(per_process, max(threads, cores // len(visible_gpus())))
         return training.gpus * per_process
 
     def training_memory(self) -> int:
