@@ -1,5 +1,6 @@
 """Files are whole or absent, the same for the same content, checked when read, and know what made them."""
 
+import errno
 import json
 import os
 import shutil
@@ -17,7 +18,8 @@ from conftest import CLASSES, MADE_BY, random_maps, read_pseudolabels, save, wri
 
 from cotrain.base import locks
 from cotrain.base.errors import BadInput
-from cotrain.files import atomic, hdf5, labelfiles, origins, scores, tables
+from cotrain.data import images
+from cotrain.files import atomic, hashes, hdf5, labelfiles, origins, scores, tables
 from cotrain.files.provenance import provenance
 from cotrain.method.labelmaps import ImageStatistics
 
@@ -313,6 +315,110 @@ def test_hdf5_without_a_dataset_it_should_have(labels):
         del file["confidence"]
     with pytest.raises(BadInput, match=r"labels\.h5: damaged .*confidence"):
         opened(labels)
+
+
+# ---- files that the system does not let us read -----------------------------------------------------------------
+
+CUT_OFF = {
+    errno.EIO: "Input/output error",
+    errno.ENOLCK: "No locks available",
+    errno.ESTALE: "Stale file handle",
+    errno.EACCES: "Permission denied",
+    errno.ENOMEM: "Cannot allocate memory",
+}
+READERS = {
+    "labels.h5": (lambda path: opened(path), "h5py.File"),
+    "table.csv": (lambda path: tables.read_table(path, "selected"), "pandas.read_csv"),
+    "measure.json": (lambda path: scores.read_json(path, "measure"), "pathlib.Path.read_bytes"),
+    "photograph.png": (lambda path: images.read_image(path), "PIL.Image.open"),
+    "any": (lambda path: hashes.sha256(path), "pathlib.Path.open"),
+}
+
+
+def good_file(folder: Path, name: str) -> Path:
+    path = folder / name
+    if name == "labels.h5":
+        write_pseudolabels(path, IDS, *random_maps(0, 3, 8, 12, classes=3))
+    elif name == "table.csv":
+        tables.write_table(path, "selected", [], MADE_BY)
+    elif name == "measure.json":
+        scores.write_json(path, "measure", {"coverage": 1, "accuracy": 1}, MADE_BY)
+    elif name == "photograph.png":
+        save(path, np.zeros((2, 2, 3), np.uint8))
+    else:
+        path.touch()
+    return path
+
+
+def advises_to_give_up_the_file(message: str) -> bool:
+    return any(word in message for word in ("delete", "remove", "replace", "make it again", "damaged", "not a whole"))
+
+
+@pytest.mark.parametrize("number", CUT_OFF, ids=errno.errorcode.get)
+@pytest.mark.parametrize("name", READERS)
+def test_good_file_that_cannot_be_read_is_not_called_damaged(name, number, tmp_path, monkeypatch):
+    path = good_file(tmp_path, name)
+    read, library = READERS[name]
+    read(path)
+
+    def refuse(*_, **__):
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(library, refuse)
+    with pytest.raises(BadInput, match=rf"{name}: cannot be read \({CUT_OFF[number]}\); \w+") as refused:
+        read(path)
+    assert not advises_to_give_up_the_file(str(refused.value))
+
+
+@pytest.mark.parametrize("name", READERS)
+def test_error_of_the_disk_is_told_as_such(name, tmp_path):
+    """The memory of a process is a file that gives real errors."""
+    path = tmp_path / name
+    path.symlink_to("/proc/self/mem")
+    with pytest.raises(BadInput, match=r": cannot be read \(Input/output error\); check the disk"):
+        READERS[name][0](path)
+
+
+def test_error_of_the_disk_within_a_file_is_told_as_such(labels, monkeypatch):
+    def fail(*_):
+        raise OSError(errno.EIO, "Can't read data (file read failed: errno = 5)")
+
+    with hdf5.open_hdf5(labels, "pseudolabels") as file:
+        monkeypatch.setattr(h5py.Dataset, "__getitem__", fail)
+        with pytest.raises(BadInput, match=r"labels\.h5: cannot be read \(Input/output error\)"):
+            _ = file["label"][0]
+
+
+@pytest.mark.parametrize(
+    "error", [MemoryError(), OSError("Can't read data (memory allocation failed for raw data chunk)")]
+)
+def test_lack_of_memory_is_told_as_such(error, labels, monkeypatch):
+    def fail(*_):
+        raise error
+
+    with hdf5.open_hdf5(labels, "pseudolabels") as file:
+        monkeypatch.setattr(h5py.Dataset, "__getitem__", fail)
+        with pytest.raises(BadInput, match=r"labels\.h5: cannot be read .*use a machine with more memory"):
+            _ = file["label"][0]
+
+
+EDIT = """
+import sys, h5py
+with h5py.File(sys.argv[1], "r+"):
+    print("open", flush=True)
+    sys.stdin.read()
+"""
+
+
+def test_file_that_another_program_writes_to_is_not_called_damaged(labels):
+    command = [sys.executable, "-c", EDIT, labels]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as editor:
+        assert editor.stdout.readline() == "open\n"
+        with pytest.raises(BadInput, match=r"labels\.h5: another program writes to it") as refused:
+            opened(labels)
+        editor.communicate("")
+    assert not advises_to_give_up_the_file(str(refused.value))
+    opened(labels)
 
 
 # ---- tables -----------------------------------------------------------------------------------------------------

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from PIL import ExifTags, Image, ImageOps
 
-from cotrain.base.errors import BadInput, in_short
+from cotrain.base.errors import BadInput, in_short, unreadable
 
 if TYPE_CHECKING:
     pass
@@ -33,7 +33,9 @@ def _open(path: Path, modes: dict[str, str], what: str = "8 or 16 bits per chann
         raise BadInput(
             f"{path}: no such image; the index table is older than the folder, run the index stage again"
         ) from None
-    except Exception:  # Pillow raises many kinds for a bad file
+    except Exception as error:  # Pillow raises many kinds for a bad file
+        if fault := unreadable(path, error):
+            raise fault from None
         image = None
     if image is None:
         raise BadInput(f"{path}: not a readable image ({', '.join(FORMATS)}); replace or remove it")
@@ -95,7 +97,8 @@ def _first_channel(path: Path) -> Image.Image:
 
 
 def _damaged(path: Path, error: Exception) -> BadInput:
-    return BadInput(f"{path}: damaged image ({in_short(error)}); replace or remove it")
+    damaged = BadInput(f"{path}: damaged image ({in_short(error)}); replace or remove it")
+    return unreadable(path, error) or damaged
 
 
 def read_image(path: Path | str, size: tuple[int, int] | None = None) -> np.ndarray:

@@ -11,7 +11,7 @@ import hdf5plugin
 import numpy as np
 
 from cotrain.base import strict_json
-from cotrain.base.errors import BadInput, in_short
+from cotrain.base.errors import BadInput, in_short, unreadable
 from cotrain.method.labelmaps import SCALE
 from cotrain.settings.types import class_names
 
@@ -29,10 +29,15 @@ CONFIDENCE_FILTER = {
 }
 
 
+# HDF5's own locks guard files that are changed in place. Ours are replaced whole, and on a file system without locks
+# they could not be opened.
+LOCKING = False
+
+
 @contextlib.contextmanager
 def create_hdf5(path: Path, kind: str, classes: tuple[str, ...], made_by: dict) -> Iterator[h5py.File]:
     """A new HDF5 file with the contract's attributes, whole or absent."""
-    with replacing(path) as temporary, h5py.File(temporary, "w", libver=LIBVER) as file:
+    with replacing(path) as temporary, h5py.File(temporary, "w", libver=LIBVER, locking=LOCKING) as file:
         texts = {"classes": json.dumps(classes), "provenance": json.dumps(made_by, sort_keys=True)}
         for name, text in ({"format": f"cotrain-{kind}"} | texts).items():
             file.attrs.create(name, text.encode(), dtype=_text(len(text.encode())))
@@ -44,19 +49,25 @@ def create_hdf5(path: Path, kind: str, classes: tuple[str, ...], made_by: dict) 
 @contextlib.contextmanager
 def open_hdf5(path: Path, kind: str | None = None) -> Iterator["Contents"]:
     """Open one of our HDF5 files for reading; `kind` is the format it must have, with all that belongs to it."""
-    if not path.exists():
-        raise BadInput(f"{path}: no such file; run the stage that makes it")
-    try:
-        file = h5py.File(path, "r")
-    except Exception as error:  # h5py raises many kinds for a bad file
-        raise BadInput(f"{path}: not a whole HDF5 file; delete it and run the stage that makes it again") from error
-    with file:
+    with _opened(path) as file:
         contents = Contents(path, file)
         if kind and contents.format != f"cotrain-{kind}":
             raise BadInput(f"{path}: its format is {contents.format}, expected cotrain-{kind}; give that stage's file")
         if kind:
             contents.check(DATASETS[kind])
         yield contents
+
+
+def _opened(path: Path) -> h5py.File:
+    try:
+        return h5py.File(path, "r", locking=LOCKING)
+    except FileNotFoundError as error:
+        raise BadInput(f"{path}: no such file; run the stage that makes it") from error
+    except Exception as error:  # h5py raises many kinds for a bad file
+        if "already open for write" in str(error):
+            raise BadInput(f"{path}: another program writes to it, or crashed while it did; close it there") from error
+        broken = BadInput(f"{path}: not a whole HDF5 file; delete it and run the stage that makes it again")
+        raise unreadable(path, error) or broken from error
 
 
 class Contents:
@@ -82,7 +93,8 @@ class Contents:
             yield
         except Exception as error:  # h5py raises many kinds for a bad file
             why = in_short(error)
-            raise BadInput(f"{self.path}: damaged ({why}); delete it and run the stage that makes it again") from error
+            broken = BadInput(f"{self.path}: damaged ({why}); delete it and run the stage that makes it again")
+            raise unreadable(self.path, error) or broken from error
 
     def __contains__(self, name: str) -> bool:
         return name in self._file

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Self
 from pydantic import BaseModel, Field, model_validator
 
 from cotrain.base import strict_json
-from cotrain.base.errors import BadInput, in_short
+from cotrain.base.errors import BadInput, in_short, unreadable
 from cotrain.settings.strict import parse
 from cotrain.settings.types import Names, Share
 
@@ -59,8 +59,9 @@ def read_json(path: Path, kind: str | None = None) -> dict:
         content = strict_json.from_json(path.read_bytes())
     except FileNotFoundError:
         raise BadInput(f"{path}: no such file; run the stage that makes it") from None
-    except (OSError, ValueError) as error:
-        raise BadInput(f"{path}: not JSON ({in_short(error)}); make it again") from None
+    except (OSError, ValueError, MemoryError) as error:
+        broken = BadInput(f"{path}: not JSON ({in_short(error)}); make it again")
+        raise unreadable(path, error) or broken from None
     if kind is None:
         return content
     if not isinstance(content, dict) or content.get("format") != f"cotrain-{kind}":

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from cotrain.base.errors import BadInput, in_short
+from cotrain.base.errors import BadInput, in_short, unreadable
 from cotrain.settings.types import SUMMARY
 
 if TYPE_CHECKING:  # pandas is imported where a table is read or written: it takes a third of a stage's start
@@ -56,7 +56,8 @@ def read_csv(path: Path, text: list[str]) -> "pd.DataFrame":
     except FileNotFoundError:
         raise BadInput(f"{path}: no such file; run the stage that makes it") from None
     except Exception as error:  # pandas raises many kinds for a bad file
-        raise BadInput(f"{path}: not a CSV table ({in_short(error)}); make it again") from None
+        broken = BadInput(f"{path}: not a CSV table ({in_short(error)}); make it again")
+        raise unreadable(path, error) or broken from None
     if not isinstance(frame.index, pd.RangeIndex):
         raise BadInput(f"{path}: its rows have more cells than its head line; make it again")
     if twice := [name for name in frame if f"{name}.1" in frame]:
