@@ -1,15 +1,12 @@
 """Image files → arrays."""
 
+import warnings
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 from PIL import ExifTags, Image, ImageOps
 
 from cotrain.base.errors import BadInput, in_short, unreadable
-
-if TYPE_CHECKING:
-    pass
 
 # Others may start programs (EPS) or are no photographs; what a file is called does not matter.
 FORMATS = ("PNG", "JPEG", "TIFF", "WEBP", "BMP", "PPM", "JPEG2000")
@@ -23,6 +20,8 @@ LABELS = {  # encoding: pixels, what they are called when they are others
     "colors": (dict.fromkeys(("RGB", "RGBA", "P"), "RGB"), "colours of 8 bits per channel"),
 }
 MAX_PIXELS = 100_000_000
+Image.MAX_IMAGE_PIXELS = None  # the limit above is checked with a message of our own
+warnings.filterwarnings("ignore", module="PIL")  # about unusual metadata; faults of the pixels are errors
 
 
 def _open(path: Path, modes: dict[str, str], what: str = "8 or 16 bits per channel") -> Image.Image:
