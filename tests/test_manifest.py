@@ -20,15 +20,15 @@ def package(tmp_path, monkeypatch):
         for name in ("__init__.py", "stages/__init__.py"):
             (root / name).touch()
         for name, text in files.items():
-            (root / name).parent.mkdir(exist_ok=True)
+            (root / name).parent.mkdir(parents=True, exist_ok=True)
             (root / name).write_text(textwrap.dedent(text))
         manifest.cache_clear()
-        module._module.cache_clear()
+        module._parse.cache_clear()
         return manifest("s")
 
     yield write
     manifest.cache_clear()
-    module._module.cache_clear()
+    module._parse.cache_clear()
 
 
 def changed(package, files: dict[str, str], name: str, text: str) -> list[str]:
@@ -122,8 +122,29 @@ def test_there_is_no_manifest_of_a_stage_that_there_is_not(package):
         manifest("draw")
 
 
-def test_template_style_and_script_beside_a_stage_count(package):
-    files = FILES | {"stages/s.html": "<p>", "stages/s.js": "1", "stages/other.html": "<p>"}
-    assert {"stages.s.html", "stages.s.js"} <= package(files).keys()
-    assert "stages.other.html" not in package(files)
-    assert changed(package, files, "stages/s.js", "2") == ["stages.s.js"]
+@pytest.mark.parametrize("folder", ["stages", "report"])
+def test_template_style_and_script_beside_a_module_that_is_reached_count(package, folder):
+    files = FILES | {"report/page.py": "def g(): return 1\n", "report/unused.py": "def g(): return 2\n"}
+    files["stages/s.py"] = "from pack.report.page import g\n\ndef run(): return g()\n"
+    stem = {"stages": "s", "report": "page"}[folder]
+    files |= {f"{folder}/{stem}.html": "<p>", f"{folder}/{stem}.js": "1"}
+    files |= {f"{folder}/other.html": "<p>", f"{folder}/unused.html": "<p>", f"{folder}/{stem}.py~": "an editor's"}
+    found = {name for name in package(files) if name.startswith(f"{folder}.") and name.endswith((".html", ".js", "~"))}
+    assert found == {f"{folder}.{stem}.html", f"{folder}.{stem}.js"}
+    assert changed(package, files, f"{folder}/{stem}.js", "2") == [f"{folder}.{stem}.js"]
+    assert changed(package, files, f"{folder}/other.html", "<div>") == []
+
+
+def test_registry_of_a_package_leads_to_what_it_names(package):
+    """Relative imports of an __init__.py start at its own folder."""
+    registry = "from .mean import mean\nfrom pack.losses.sum import total\n\nTABLE = {1: mean, 2: total}\n"
+    files = {
+        "stages/s.py": "from pack.losses import TABLE\n\ndef run(name): return TABLE[name]()\n",
+        "losses/__init__.py": registry,
+        "losses/mean.py": "def mean(): return 1\n\ndef unused(): return 1\n",
+        "losses/sum.py": "def total(): return 1\n",
+    }
+    assert changed(package, files, "losses/mean.py", files["losses/mean.py"].replace("1", "2", 1)) == [
+        "losses.mean.mean"
+    ]
+    assert changed(package, files, "losses/sum.py", "def total(): return 2\n") == ["losses.sum.total"]

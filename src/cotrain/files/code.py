@@ -1,8 +1,8 @@
-"""What code made a file: a hash of every definition that a stage can reach, found by following names and imports.
+"""What code made a file: a hash of every definition that a stage reaches, found by following names and imports.
 
-Comments, blank lines and docstrings do not count. A definition is a function, a class or an assignment at the top of a
-module; a name that is looked up in a way that cannot be followed counts as the whole module. Other people's packages
-do not count.
+A definition is a function, a class or an assignment at the top of a module. A name that is looked up in a way that
+cannot be followed counts as the whole module. Files beside a module that have its stem, such as the template of a page,
+count like definitions. Comments, blank lines and docstrings do not count; neither do other people's packages.
 """
 
 import ast
@@ -14,37 +14,47 @@ from typing import NamedTuple
 PACKAGE = Path(__file__).parents[1]
 COMMANDS = ("stages", "tools")  # the packages whose modules are commands
 NAME = PACKAGE.name
+ACTIONS = ""  # stands for the statements of a module that define nothing
 
-Use = tuple[str, str | None]  # a module and a name in it; None: all of it
+
+class Use(NamedTuple):
+    """A name that is used, and the dotted module below the package that it belongs to."""
+
+    module: str
+    name: str | None  # None: the whole module
+
+
+class Definition(NamedTuple):
+    digest: str  # 16 hex digits
+    uses: set[Use]
 
 
 class Module(NamedTuple):
-    definitions: dict[str, tuple[str, set[Use]]]  # name → hash, and what it uses; "" stands for the other statements
+    definitions: dict[str, Definition]
     imports: dict[str, Use]
+
+
+# ---- what a stage reaches ---------------------------------------------------------------------------------------
 
 
 @cache
 def manifest(stage: str) -> dict[str, str]:
     """Hash of each definition that a stage uses: `module.name` → 16 hex digits. Raises KeyError for no such stage."""
-    command = module_of(stage)
-    found: dict[str, str] = {}
-    todo: list[Use] = [(command, None)]
-    seen = set(todo)
-    while todo:
-        module, name = todo.pop()
-        parts, imports = _module(module)
-        used = set()
-        if name is not None and name not in parts:  # imported there from elsewhere, or defined in a hidden way
-            used.add(imports.get(name, (module, None)))
-        for part in parts if name is None else parts.keys() & {name, ""}:
-            found[f"{module}.{part}".rstrip(".")], uses = parts[part]
-            used |= uses
-        todo += used - seen
-        seen |= used
-    for file in _file(command).parent.glob(f"{stage}.*"):  # a page's template, style and script
-        if file.suffix != ".py":
-            found[f"stages.{file.name}"] = hashlib.sha256(file.read_bytes()).hexdigest()[:16]
-    return dict(sorted(found.items()))
+    command = Use(module_of(stage), None)
+    hashes: dict[str, str] = {}
+    seen = {command}
+    waiting = [command]
+    while waiting:
+        use = waiting.pop()
+        uses = _forwarded(use)
+        for name, definition in _definitions(use).items():
+            hashes[f"{use.module}.{name}".rstrip(".")] = definition.digest
+            uses |= definition.uses
+        waiting += uses - seen
+        seen |= uses
+    for module in {use.module for use in seen}:
+        hashes |= _companions(module)
+    return dict(sorted(hashes.items()))
 
 
 def module_of(command: str) -> str:
@@ -55,80 +65,161 @@ def module_of(command: str) -> str:
     raise KeyError(command)
 
 
+def _definitions(use: Use) -> dict[str, Definition]:
+    """The definitions that count for a use, with what its module does when it is imported."""
+    definitions = _parse(use.module).definitions
+    if use.name is None:
+        return definitions
+    return {name: definitions[name] for name in (use.name, ACTIONS) if name in definitions}
+
+
+def _forwarded(use: Use) -> set[Use]:
+    """Where a name leads that its module imports; the whole module if the name is defined in a hidden way."""
+    module = _parse(use.module)
+    if use.name is None or use.name in module.definitions:
+        return set()
+    return {module.imports.get(use.name, Use(use.module, None))}
+
+
+def _companions(module: str) -> dict[str, str]:
+    """Hashes of the files beside a module that have its stem, such as page.html and page.css beside page.py."""
+    source = _file(module)
+    hashes = {}
+    for file in source.parent.glob(f"{source.stem}.*"):
+        if file.stem == source.stem and not file.suffix.startswith(".py"):
+            name = ".".join(file.relative_to(PACKAGE).parts)
+            hashes[name] = _short_hash(file.read_bytes())
+    return hashes
+
+
+# ---- one module -------------------------------------------------------------------------------------------------
+
+
 def _file(module: str) -> Path:
-    file = PACKAGE.joinpath(*module.split(".")).with_suffix(".py")
-    return file if file.is_file() else PACKAGE.joinpath(*module.split("."), "__init__.py")
+    """The source of a module, or the __init__.py of a package; it need not exist."""
+    path = PACKAGE.joinpath(*module.split("."))
+    file = path.with_suffix(".py")
+    return file if file.is_file() else path / "__init__.py"
 
 
 @cache
-def _module(name: str) -> Module:
-    tree = ast.parse(_file(name).read_text(encoding="utf-8"))
-    imports = _imports(tree, name)
-    parts: dict[str, list[ast.stmt]] = {"": []}
+def _parse(module: str) -> Module:
+    tree = ast.parse(_file(module).read_text(encoding="utf-8"))
+    imports = _imports(tree, module)
+    statements: dict[str, list[ast.stmt]] = {ACTIONS: []}
     for statement in tree.body:
-        for part in _names(statement):
-            parts.setdefault(part, []).append(statement)
-    uses = {part: set().union(*(_uses(s, name, parts, imports) for s in body)) for part, body in parts.items()}
-    uses[""] |= {(module, "") for module, _ in imports.values()}  # what an import does by itself
-    return Module({part: (_digest(body), uses[part]) for part, body in parts.items()}, imports)
+        for name in _defined(statement):
+            statements.setdefault(name, []).append(statement)
+    definitions = {}
+    for name, body in statements.items():
+        uses = set()
+        for statement in body:
+            uses |= _uses(statement, module, statements.keys(), imports)
+        definitions[name] = Definition(_digest(body), uses)
+    for imported in imports.values():  # importing a module runs its statements
+        definitions[ACTIONS].uses.add(Use(imported.module, ACTIONS))
+    return Module(definitions, imports)
 
 
-def _names(statement: ast.stmt) -> list[str]:
-    """What a statement at the top of a module defines; [""] if it only acts."""
+def _defined(statement: ast.stmt) -> list[str]:
+    """The names that a statement at the top of a module defines; [ACTIONS] if it defines none."""
     if isinstance(statement, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
         return [statement.name]
     if isinstance(statement, ast.Import | ast.ImportFrom) or _is_text(statement):
         return []
-    targets = getattr(statement, "targets", [getattr(statement, "target", None)])
-    return [n.id for target in targets if target for n in ast.walk(target) if isinstance(n, ast.Name)] or [""]
+    targets = getattr(statement, "targets", None)  # of an assignment
+    if targets is None:
+        target = getattr(statement, "target", None)  # of an annotated assignment or a loop
+        targets = [] if target is None else [target]
+    names = [node.id for target in targets for node in ast.walk(target) if isinstance(node, ast.Name)]
+    return names or [ACTIONS]
+
+
+def _uses(statement: ast.stmt, module: str, own_names: set[str], imports: dict[str, Use]) -> set[Use]:
+    """What a statement of a module uses of this package; `own_names` are what the module defines."""
+    uses = {Use(module, ACTIONS)}
+    followed = set()  # modules in front of a dot
+    for node in ast.walk(statement):
+        if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name):
+            imported = imports.get(node.value.id)
+            if imported and imported.name is None:
+                uses.add(Use(imported.module, node.attr))
+                followed.add(id(node.value))
+        elif isinstance(node, ast.Name) and id(node) not in followed:  # ast.walk yields an attribute before its value
+            if node.id in imports:
+                uses.add(imports[node.id])
+            elif node.id in own_names:
+                uses.add(Use(module, node.id))
+    return uses
+
+
+# ---- imports ----------------------------------------------------------------------------------------------------
 
 
 def _imports(tree: ast.Module, module: str) -> dict[str, Use]:
-    """Names that mean something of this package: a module (module, None) or a definition (module, name)."""
-    found: dict[str, Use] = {}
+    """Names of a module that stand for modules or definitions of this package."""
+    imports: dict[str, Use] = {}
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
-            for alias in node.names:
-                if (inside := _inside(alias.name)) is not None:
-                    found[alias.asname or NAME] = (inside or "__init__", None)
+            imports |= _plain_imports(node)
         elif isinstance(node, ast.ImportFrom):
-            above = [NAME, *module.split(".")][: -node.level] if node.level else []
-            inside = _inside(".".join([*above, *([node.module] if node.module else [])]))
-            for alias in node.names if inside is not None else []:
-                path = f"{inside}.{alias.name}".lstrip(".")
-                is_module = _file(path).is_file()
-                found[alias.asname or alias.name] = (path, None) if is_module else (inside or "__init__", alias.name)
-    return found
+            imports |= _imports_from(node, module)
+    return imports
+
+
+def _plain_imports(node: ast.Import) -> dict[str, Use]:
+    imports = {}
+    for alias in node.names:
+        path = _inside(alias.name)
+        if path is not None:
+            imports[alias.asname or NAME] = Use(path or "__init__", None)
+    return imports
+
+
+def _imports_from(node: ast.ImportFrom, module: str) -> dict[str, Use]:
+    path = _inside(_origin(node, module))
+    if path is None:
+        return {}
+    imports = {}
+    for alias in node.names:
+        submodule = f"{path}.{alias.name}".lstrip(".")
+        is_module = _file(submodule).is_file()
+        use = Use(submodule, None) if is_module else Use(path or "__init__", alias.name)
+        imports[alias.asname or alias.name] = use
+    return imports
+
+
+def _origin(node: ast.ImportFrom, module: str) -> str:
+    """Dotted path of what a module imports from; of a relative import too."""
+    if not node.level:
+        return node.module
+    place = [NAME, *module.split(".")]
+    if _file(module).name == "__init__.py" and module != "__init__":
+        place.append("__init__")
+    parents = place[: -node.level]
+    return ".".join([*parents, node.module] if node.module else parents)
 
 
 def _inside(path: str) -> str | None:
-    """A dotted path within this package, "" for the package itself; None if it is of another one."""
+    """A dotted path below this package, "" for the package itself; None if it is of another package."""
     head, _, rest = path.partition(".")
     return rest if head == NAME else None
 
 
-def _uses(statement: ast.stmt, module: str, own: dict, imports: dict[str, Use]) -> set[Use]:
-    used, followed = set(), set()
-    for node in ast.walk(statement):
-        if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name):
-            target = imports.get(node.value.id)
-            if target and target[1] is None:
-                used.add((target[0], node.attr))
-                followed.add(id(node.value))
-        elif isinstance(node, ast.Name) and id(node) not in followed:  # an attribute comes before its value
-            if node.id in imports:
-                used.add(imports[node.id])
-            elif node.id in own:
-                used.add((module, node.id))
-    return used | {(module, "")}
+# ---- hashes -----------------------------------------------------------------------------------------------------
 
 
 def _digest(statements: list[ast.stmt]) -> str:
-    return hashlib.sha256("\n".join(ast.dump(_bare(s)) for s in statements).encode()).hexdigest()[:16]
+    dumps = [ast.dump(_without_docstrings(statement)) for statement in statements]
+    return _short_hash("\n".join(dumps).encode())
 
 
-def _bare(statement: ast.stmt) -> ast.stmt:
-    """Without docstrings; those of settings classes and stages are help texts."""
+def _short_hash(data: bytes) -> str:
+    return hashlib.sha256(data).hexdigest()[:16]
+
+
+def _without_docstrings(statement: ast.stmt) -> ast.stmt:
+    """Help texts are docstrings of settings classes and stages: they change nothing that a stage makes."""
     for node in ast.walk(statement):
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef) and _is_text(node.body[0]):
             node.body = node.body[1:] or [ast.Pass()]
@@ -136,8 +227,6 @@ def _bare(statement: ast.stmt) -> ast.stmt:
 
 
 def _is_text(statement: ast.stmt) -> bool:
-    return (
-        isinstance(statement, ast.Expr)
-        and isinstance(statement.value, ast.Constant)
-        and isinstance(statement.value.value, str)
-    )
+    if not isinstance(statement, ast.Expr) or not isinstance(statement.value, ast.Constant):
+        return False
+    return isinstance(statement.value.value, str)
