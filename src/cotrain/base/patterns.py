@@ -4,27 +4,38 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
+from cotrain.base.folders import entries_of, is_folder
+
 
 def matching(folder: Path, pattern: str) -> Iterator[tuple[str, str]]:
-    """(id, name) of what below `folder` has a name there that fits a pattern with one {id}, which may span folders.
+    """(id, name) of everything whose name, from `folder` on, fits a pattern with one {id}, which may span folders.
 
-    A folder of such a name is among them: it is no image, and whoever opens it says so.
+    Folders of such a name count too: they are no images, and whoever opens them says so. Raises BadInput if a folder
+    cannot be read.
     """
     head, _, tail = pattern.partition("{id}")
-    start, end = len(head), -len(tail) or None
-    for name in names_below(folder, head.rpartition("/")[0]):
-        if len(name) > len(head) + len(tail) and name.startswith(head) and name.endswith(tail):
-            yield name[start:end], name
+    for name in _names_below(folder, head.rpartition("/")[0]):
+        is_long_enough = len(name) > len(head) + len(tail)
+        if is_long_enough and name.startswith(head) and name.endswith(tail):
+            yield name[len(head) : len(name) - len(tail)], name
 
 
-def names_below(folder: Path, below: str) -> Iterator[str]:
-    """Names, from `folder`, of files and folders in its folder `below` and those in that; hidden ones do not count."""
+def _names_below(folder: Path, start: str) -> Iterator[str]:
+    """Names, from `folder` on, of all files and folders below its folder `start`; hidden ones are left out."""
+    waiting = [Path(start).as_posix()]
     seen = set()
-    for place, folders, files in os.walk(folder / below, followlinks=True):
-        if (real := os.path.realpath(place)) in seen:  # links that go in circles
-            folders.clear()
+    while waiting:
+        name = waiting.pop()
+        real_path = os.path.realpath(folder / name)
+        if real_path in seen:  # links may go in circles
             continue
-        seen.add(real)
-        folders[:] = [name for name in folders if not name.startswith(".")]
-        inside = Path(place).relative_to(folder).as_posix()
-        yield from (name if inside == "." else f"{inside}/{name}" for name in (*folders, *files) if name[0] != ".")
+        seen.add(real_path)
+        prefix = "" if name == "." else f"{name}/"
+        folders = []
+        for entry in entries_of(folder / name):
+            if entry.name.startswith("."):
+                continue
+            yield prefix + entry.name
+            if is_folder(entry):
+                folders.append(prefix + entry.name)
+        waiting += reversed(folders)  # depth first: of two links to a folder, the first in this order gives the names

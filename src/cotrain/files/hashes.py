@@ -4,6 +4,7 @@ import hashlib
 from pathlib import Path
 
 from cotrain.base.errors import unreadable
+from cotrain.base.folders import files_below
 
 
 def sha256(path: Path) -> str:
@@ -21,6 +22,9 @@ def sha256(path: Path) -> str:
 
 
 def _of_folder(folder: Path) -> str:
-    files = [path for path in sorted(folder.rglob("[!.]*")) if path.is_file()]
-    lines = [f"{path.relative_to(folder)} {sha256(path)}\n" for path in files]
+    paths = [Path(entry.path) for entry in files_below(folder) if not entry.name.startswith(".")]
+    lines = []
+    for path in sorted(paths):
+        if path.is_file():  # a pipe or a link that leads nowhere has no content
+            lines.append(f"{path.relative_to(folder)} {sha256(path)}\n")
     return hashlib.sha256("".join(lines).encode()).hexdigest()

@@ -5,6 +5,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from cotrain.base.folders import files_below
+
 DROPPED = ("infer",)  # stages whose files may be removed once used, and are not missed
 END = ".provenance.json"
 
@@ -32,7 +34,12 @@ def dropped(path: Path) -> bool:
 
 def made_files(folder: Path) -> list[Path]:
     """All files below a folder, hidden folders too, that have their provenance beside them."""
-    return sorted(p.with_name(p.name[1 : -len(END)]) for p in folder.rglob(f".*{END}"))
+    files = []
+    for entry in files_below(folder):
+        name = entry.name.removeprefix(".").removesuffix(END)
+        if name and entry.name == f".{name}{END}":
+            files.append(Path(entry.path).with_name(name))
+    return sorted(files)
 
 
 def in_force(made: dict) -> dict:
