@@ -26,7 +26,8 @@ from PIL import Image
 
 from cotrain.base.errors import BadInput
 from cotrain.data import labels
-from cotrain.data.images import PHOTOGRAPHS, read_image, size
+from cotrain.data.decoding import size
+from cotrain.data.images import PHOTOGRAPHS, read_image
 from cotrain.files import contract, hdf5, scores, tables
 from cotrain.networks import checkpoint
 from cotrain.procedure import plan

@@ -8,7 +8,7 @@ from conftest import PROJECT, SHARED_DATA, VOID, random_maps, save
 from PIL import Image
 
 from cotrain.base.errors import BadInput
-from cotrain.data import images, indexing, labels
+from cotrain.data import decoding, images, indexing, labels
 from cotrain.data.descriptions import label_values, load_dataset, load_datasets, load_labelset, parts
 from cotrain.settings.datasets import Coding, Dataset, Index
 from cotrain.settings.labelset import LabelSet
@@ -175,7 +175,7 @@ def test_image_that_is_gone_is_named(tmp_path):
 
 
 def test_image_of_too_many_pixels_is_refused_before_it_is_decoded(tmp_path, monkeypatch):
-    monkeypatch.setattr(images, "MAX_PIXELS", 2399)
+    monkeypatch.setattr(decoding, "MAX_PIXELS", 2399)
     with pytest.raises(BadInput, match=r"big\.png: 60×40 pixels, the limit is 2,399"):
         images.read_image(save(tmp_path / "big.png", noise()))
 

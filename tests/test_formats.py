@@ -35,9 +35,9 @@ from trees import (
 from cotrain.base.errors import BadInput
 from cotrain.cli import main
 from cotrain.data import indexing
+from cotrain.data.decoding import size
 from cotrain.data.descriptions import label_values, load_dataset, load_labelset
-from cotrain.data.images import LABELS, size
-from cotrain.data.labels import read_label, read_values
+from cotrain.data.labels import LABELS, read_label, read_values
 from cotrain.files.provenance import listing
 from cotrain.files.scores import write_json
 from cotrain.files.tables import read_table
@@ -173,7 +173,7 @@ def test_ids_in_the_first_of_several_channels_are_read_exactly(write, tmp_path):
     raw = np.random.default_rng(3).integers(0, 23, (9, 14))
     write(tmp_path / "l.png", raw)
     assert np.array_equal(read_values(tmp_path / "l.png", "red"), raw)
-    assert size(tmp_path / "l.png", *LABELS["red"]) == (14, 9)
+    assert size(tmp_path / "l.png", LABELS["red"]) == (14, 9)
     enlarged = read_values(tmp_path / "l.png", "red", (27, 42))
     assert np.array_equal(enlarged, raw.repeat(3, axis=0).repeat(3, axis=1))
 
@@ -196,7 +196,7 @@ def test_colours_are_read_and_an_unknown_one_is_named(tmp_path):
 def test_label_of_another_encoding_is_refused_by_its_head(encoding, write, tmp_path):
     write(tmp_path / "l.png", np.zeros((4, 6), int))
     with pytest.raises(BadInput, match=r"l\.png: pixels of mode \S+, expected"):
-        size(tmp_path / "l.png", *LABELS[encoding])
+        size(tmp_path / "l.png", LABELS[encoding])
 
 
 def test_damaged_label_of_several_channels_is_named(tmp_path):

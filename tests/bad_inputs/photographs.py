@@ -139,7 +139,7 @@ def negative_label(box):
     return box.statistics()
 
 
-@case("a.png: size 12×8 differs from its image's 32×24", "mend or remove the pair")
+@case("a.png: size 12×8 differs from its image's 32×24", "fix or remove the pair")
 def label_of_another_size(box):
     save_as(box.label, np.zeros((8, 12), np.uint8))
     return box.list_images()

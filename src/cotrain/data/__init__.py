@@ -1,1 +1,1 @@
-"""Datasets: descriptions, index tables, images, photographs and videos of your own."""
+"""Datasets: their descriptions, the images and labels in them, and photographs and videos of one's own."""

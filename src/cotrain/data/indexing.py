@@ -2,106 +2,160 @@
 
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from cotrain.base.errors import BadInput, in_short
+from cotrain.base.errors import BadInput, in_short, unreadable
 from cotrain.base.patterns import matching
+from cotrain.data.decoding import size
+from cotrain.data.images import PHOTOGRAPHS
+from cotrain.data.labels import LABELS
 from cotrain.files.ids import check_ids
 from cotrain.settings.datasets import Index, Layout
 
 if TYPE_CHECKING:
     import pandas as pd
-from cotrain.data.images import LABELS, PHOTOGRAPHS, size
 
 SHAPE_TOLERANCE = 0.01  # of width / height
+
+
+class Listed(NamedTuple):
+    """An image of an index table."""
+
+    image_id: str
+    own_id: str  # in its own dataset, where several are joined
+    path: Path
+    layout: Layout
 
 
 def index(root: Path, settings: Index) -> list[dict]:
     """Rows of an index table for the images below `root` that fit `settings`, in order of id.
 
-    Sizes come from the file headers; no image is decoded. With a label pattern, every image must have a label of
-    its own size; with `mismatched: skip` those of another size are left out, and standard error says which.
+    Sizes come from the heads of the files; no image is decoded. With a label pattern, every image must have a label of
+    its own size; with `mismatched: skip` those of another size are left out, and standard error says which. Raises
+    BadInput.
     """
-    found = listed(root, settings)
-    rows = [_row(root, *image) for image in found]
-    if skipped := [entry[0] for entry, row in zip(found, rows, strict=True) if row is None]:
-        print(f"index: {in_brief(skipped)} left out: the label has another size", file=sys.stderr)
-    if len(skipped) == len(rows):
+    rows = []
+    left_out = []
+    for image in listed(root, settings):
+        row = _row(root, image)
+        if row is None:
+            left_out.append(image.image_id)
+        else:
+            rows.append(row)
+    if left_out:
+        print(f"index: {in_brief(left_out)} left out: the label has another size", file=sys.stderr)
+    if not rows:
         raise BadInput(f"{root}: each label has another size than its image; check the dataset's patterns")
-    return [row for row in rows if row]
+    return rows
 
 
-def listed(root: Path, settings: Index) -> list[tuple[str, str, Path, Layout]]:
-    """(id, id in its own dataset, path, layout) of the images of an index table; labels are not looked at."""
+def listed(root: Path, settings: Index) -> list[Listed]:
+    """The images of an index table; labels are not looked at. Raises BadInput."""
     if not root.is_dir():
         raise BadInput(f"{root}: no such folder; set data.root in the config or the environment variable COTRAIN_DATA")
-    found = []
-    for name, layout in (settings.join or {"": settings}).items():
-        images = find(root, layout)
-        check_ids([image_id for image_id, _ in images], root)
-        if not images:
-            what = f"no image matches {layout.images}{_choice(layout)}"
-            raise BadInput(f"{root}: {what}; check the folder and the dataset's pattern")
-        found += [(f"{name}/{image_id}" if name else image_id, image_id, path, layout) for image_id, path in images]
-    if settings.limit and settings.limit < len(found):
-        found = [found[i] for i in np.linspace(0, len(found) - 1, settings.limit).round().astype(int)]
-    return found
+    images = []
+    for part, layout in (settings.join or {"": settings}).items():
+        paths = find(root, layout)
+        check_ids([own_id for own_id, _ in paths], root)
+        if not paths:
+            choice = f"no image matches {layout.images}{_choice(layout)}"
+            raise BadInput(f"{root}: {choice}; check the folder and the dataset's pattern")
+        for own_id, path in paths:
+            image_id = f"{part}/{own_id}" if part else own_id
+            images.append(Listed(image_id, own_id, path, layout))
+    if settings.limit and settings.limit < len(images):
+        evenly_spread = np.linspace(0, len(images) - 1, settings.limit).round().astype(int)
+        images = [images[i] for i in evenly_spread]
+    return images
 
 
 def find(root: Path, layout: Layout) -> list[tuple[str, Path]]:
-    """(id, path) of the images below `root` that a layout is about, in order of id; labels are not looked at."""
-    found = sorted((image_id, root / name) for image_id, name in matching(root, layout.images))
+    """(id, path) of the images below `root` that a layout is about, in order of id; labels are not looked at.
+
+    Raises BadInput.
+    """
+    images = sorted((image_id, root / name) for image_id, name in matching(root, layout.images))
     if layout.list_file:
-        images, found = dict(found), []
-        for line, image_id in _lines(root / layout.list_file):
-            if image_id not in images:
-                what = f"line {line}: {image_id} is the id of no image {layout.images}"
-                raise BadInput(f"{root / layout.list_file}: {what}; a line is what {{id}} stands for")
-            found.append((image_id, images[image_id]))
-        found.sort()
+        images = _chosen(dict(images), root / layout.list_file, layout.images)
     if layout.aspect:
-        width, height = layout.aspect
-        shapes = ((image, size(image[1], PHOTOGRAPHS)) for image in found)
-        found = [image for image, (w, h) in shapes if abs(w * height / (h * width) - 1) < SHAPE_TOLERANCE]
-    return found
+        images = [(image_id, path) for image_id, path in images if _has_shape(path, *layout.aspect)]
+    return images
+
+
+def _chosen(images: dict[str, Path], list_file: Path, pattern: str) -> list[tuple[str, Path]]:
+    """(id, path) of the images that a file lists, in order of id."""
+    chosen = []
+    for number, image_id in _lines(list_file):
+        if image_id not in images:
+            unknown = f"line {number}: {image_id} is the id of no image {pattern}"
+            raise BadInput(f"{list_file}: {unknown}; a line is what {{id}} stands for")
+        chosen.append((image_id, images[image_id]))
+    return sorted(chosen)
+
+
+def _has_shape(path: Path, width: int, height: int) -> bool:
+    """Whether an image has the aspect ratio width : height."""
+    image_width, image_height = size(path, PHOTOGRAPHS)
+    return abs(image_width * height / (image_height * width) - 1) < SHAPE_TOLERANCE
 
 
 def in_brief(names: list[str]) -> str:
     """How many there are, and the first of them."""
-    return f"{len(names)} ({', '.join(names[:5])}{', …' if len(names) > 5 else ''})"
+    more = ", …" if len(names) > 5 else ""
+    return f"{len(names)} ({', '.join(names[:5])}{more})"
 
 
 def _choice(layout: Layout) -> str:
-    named = [f"the list {layout.list_file}"] if layout.list_file else []
-    named += ["the shape {}:{}".format(*layout.aspect)] if layout.aspect else []
-    return "".join(f" and {name}" for name in named)
+    """What else than its pattern chooses the images of a layout, in words."""
+    words = ""
+    if layout.list_file:
+        words += f" and the list {layout.list_file}"
+    if layout.aspect:
+        width, height = layout.aspect
+        words += f" and the shape {width}:{height}"
+    return words
 
 
 def _lines(path: Path) -> list[tuple[int, str]]:
     """(line number, id) of a list of images; empty lines and those that begin with # do not count."""
     try:
-        lines = [line.strip() for line in path.read_text(encoding="utf-8").splitlines()]
+        text = path.read_text(encoding="utf-8")
     except (OSError, ValueError) as error:
         raise BadInput(f"{path}: cannot be read as a list of images ({in_short(error)}); give a text file") from None
-    return [(i, line) for i, line in enumerate(lines, start=1) if line and not line.startswith("#")]
+    lines = []
+    for number, line in enumerate(text.splitlines(), start=1):
+        image_id = line.strip()
+        if image_id and not image_id.startswith("#"):
+            lines.append((number, image_id))
+    return lines
 
 
-def _row(root: Path, image_id: str, own_id: str, image: Path, layout: Layout) -> dict | None:
-    width, height = size(image, PHOTOGRAPHS)
-    row = {"image_id": image_id, "image": str(image), "label": "", "height": height, "width": width}
-    if layout.labels:
-        label = root / layout.labels.replace("{id}", own_id)
-        if not label.is_file():
-            raise BadInput(f"{image}: it has no label {label}; add the file or remove the image")
-        if (other := size(label, *LABELS[layout.encoding])) != (width, height):
-            if layout.mismatched == "skip":
-                return None
-            found = "{}×{}".format(*other)
-            raise BadInput(f"{label}: size {found} differs from its image's {width}×{height}; mend or remove the pair")
-        row["label"] = str(label)
-    return row
+def _row(root: Path, image: Listed) -> dict | None:
+    """A row of the index table; None for an image that is left out because its label has another size."""
+    width, height = size(image.path, PHOTOGRAPHS)
+    row = {"image_id": image.image_id, "image": str(image.path), "label": "", "height": height, "width": width}
+    layout = image.layout
+    if not layout.labels:
+        return row
+    label = root / layout.labels.replace("{id}", image.own_id)
+    if not _is_file(label):
+        raise BadInput(f"{image.path}: it has no label {label}; add the file or remove the image")
+    label_width, label_height = size(label, LABELS[layout.encoding])
+    if (label_width, label_height) == (width, height):
+        return row | {"label": str(label)}
+    if layout.mismatched == "skip":
+        return None
+    sizes = f"size {label_width}×{label_height} differs from its image's {width}×{height}"
+    raise BadInput(f"{label}: {sizes}; fix or remove the pair")
+
+
+def _is_file(path: Path) -> bool:
+    try:
+        return path.is_file()
+    except OSError as error:  # a folder above it may not be entered
+        raise unreadable(path, error) or error from None
 
 
 def check_labelled(table: "pd.DataFrame", where: Path) -> None:
@@ -111,8 +165,9 @@ def check_labelled(table: "pd.DataFrame", where: Path) -> None:
 
 
 def by_id(table: "pd.DataFrame", ids: list[str], where: Path) -> "pd.DataFrame":
-    """Rows of an index table for `ids`, in that order."""
+    """Rows of an index table for `ids`, in that order. Raises BadInput for an id that is not in it."""
     rows = table.set_index("image_id", drop=False)
-    if missing := [i for i in ids if i not in rows.index]:
+    missing = [image_id for image_id in ids if image_id not in rows.index]
+    if missing:
         raise BadInput(f"{where}: image {missing[0]} is not in it; the files are of different target sets")
     return rows.loc[ids]

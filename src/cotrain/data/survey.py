@@ -6,7 +6,6 @@ from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 
@@ -19,20 +18,21 @@ from cotrain.data.labels import read_values
 from cotrain.settings.datasets import Coding, Layout
 
 
-class Pair(NamedTuple):
-    """What one image and its label turned out to be; None where a file is missing or cannot be read."""
+@dataclass
+class Pair:
+    """One image and its label; None for what is missing or cannot be read."""
 
     image_id: str
     size: tuple[int, int] | None = None  # height, width
     digest: bytes | None = None  # of the pixels
     label_size: tuple[int, int] | None = None
     values: dict[int, int] | None = None  # label value → pixels
-    faults: tuple[str, ...] = ()
+    faults: list[str] = field(default_factory=list)
 
 
 @dataclass
 class Survey:
-    """All pairs of a dataset, and what does not pair."""
+    """All pairs of a dataset, and what has no partner."""
 
     pairs: list[Pair]
     unlabelled: list[str] = field(default_factory=list)  # images without a label
@@ -45,74 +45,99 @@ class Survey:
 
     @property
     def unreadable(self) -> list[str]:
+        """Faults of images and labels, one line each."""
         return [fault for pair in self.pairs for fault in pair.faults]
 
     @property
     def mismatched(self) -> list[str]:
         """Images whose label has another size."""
-        return [pair.image_id for pair in self.pairs if pair.label_size and pair.size and pair.label_size != pair.size]
+        names = []
+        for pair in self.pairs:
+            if pair.size and pair.label_size and pair.size != pair.label_size:
+                names.append(pair.image_id)
+        return names
 
     @property
     def pixels(self) -> Counter:
         """Label value → pixels."""
-        return sum((Counter(pair.values) for pair in self.pairs if pair.values), Counter())
+        pixels = Counter()
+        for pair in self.pairs:
+            pixels.update(pair.values or {})
+        return pixels
 
     def with_any(self, values: Iterable[int]) -> list[str]:
         """Images whose label has a pixel of one of `values`."""
-        wanted = set(values)
-        return [pair.image_id for pair in self.pairs if pair.values and not wanted.isdisjoint(pair.values)]
+        values = set(values)
+        return [pair.image_id for pair in self.pairs if pair.values and not values.isdisjoint(pair.values)]
 
     def unknown(self, coding: Coding) -> list[int]:
-        """Label values that `coding` does not know."""
+        """Label values that `coding` does not know, in ascending order."""
         return sorted(value for value in self.pixels if value not in coding.values)
 
     @property
     def digests(self) -> dict[bytes, list[str]]:
         """Content → the images that have it."""
-        found: dict[bytes, list[str]] = {}
+        images: dict[bytes, list[str]] = {}
         for pair in self.pairs:
             if pair.digest:
-                found.setdefault(pair.digest, []).append(pair.image_id)
-        return found
+                images.setdefault(pair.digest, []).append(pair.image_id)
+        return images
 
 
 def survey(root: Path, layout: Layout, threads: int, name: str) -> Survey:
-    """Read what a layout is about, `threads` images at a time; `name` is shown in the progress."""
+    """Read the images and labels of a layout, `threads` images at a time; `name` is shown in the progress.
+
+    Raises BadInput if there is no image; what is wrong with one is kept in its `Pair`.
+    """
     images = indexing.find(root, layout)
     if not images:
         raise BadInput(f"{root}: no image matches {layout.images}; check the folder and the dataset's pattern")
-    labels = {i: root / path for i, path in matching(root, layout.labels)} if layout.labels else {}
+    labels = {}
+    if layout.labels:
+        labels = {image_id: root / label for image_id, label in matching(root, layout.labels)}
+
+    def read(image: tuple[str, Path]) -> Pair:
+        image_id, path = image
+        return _read(image_id, path, labels.get(image_id), layout.encoding)
+
     with ThreadPoolExecutor(threads) as pool:
-        tasks = pool.map(lambda image: _read(*image, labels.get(image[0]), layout.encoding), images)
-        pairs = list(progress(tasks, f"check {name}", "image", len(images)))
+        pairs = list(progress(pool.map(read, images), f"check {name}", "image", len(images)))
     if not layout.labels:
         return Survey(pairs)
-    every = {image_id for image_id, _ in matching(root, layout.images)}
+    all_ids = {image_id for image_id, _ in matching(root, layout.images)}
     unlabelled = [image_id for image_id, _ in images if image_id not in labels]
-    return Survey(pairs, unlabelled, sorted(labels.keys() - every))
+    return Survey(pairs, unlabelled, sorted(labels.keys() - all_ids))
 
 
 def _read(image_id: str, image: Path, label: Path | None, encoding: str) -> Pair:
-    found, faults = {}, []
+    pair = Pair(image_id)
     try:
         pixels = read_image(image)
-        text = np.array(pixels.shape).tobytes() + pixels.tobytes()
-        found |= {"size": pixels.shape[:2], "digest": hashlib.blake2b(text, digest_size=16).digest()}
+        pair.size = pixels.shape[:2]
+        pair.digest = _digest(pixels)
     except BadInput as error:
-        faults.append(str(error))
+        pair.faults.append(str(error))
+    if label is None:
+        return pair
     try:
-        if label:
-            raw = read_values(label, encoding)
-            found |= {"label_size": raw.shape, "values": _count(raw)}
+        values = read_values(label, encoding)
+        pair.label_size = values.shape
+        pair.values = _count(values)
     except BadInput as error:
-        faults.append(str(error))
-    return Pair(image_id, **found, faults=tuple(faults))
+        pair.faults.append(str(error))
+    return pair
 
 
-def _count(raw: np.ndarray) -> dict[int, int]:
+def _digest(pixels: np.ndarray) -> bytes:
+    """A hash by which images of the same size and pixels are known."""
+    content = np.array(pixels.shape).tobytes() + pixels.tobytes()
+    return hashlib.blake2b(content, digest_size=16).digest()
+
+
+def _count(values: np.ndarray) -> dict[int, int]:
     """Value → pixels."""
-    if raw.dtype.itemsize == 1:  # sorting takes 20 times as long
-        counts = np.bincount(raw.ravel())
+    if values.dtype.itemsize == 1:  # sorting takes 20 times as long
+        counts = np.bincount(values.ravel())
         return {int(value): int(counts[value]) for value in np.flatnonzero(counts)}
-    values, counts = np.unique(raw, return_counts=True)
-    return dict(zip(values.tolist(), counts.tolist(), strict=True))
+    distinct, counts = np.unique(values, return_counts=True)
+    return dict(zip(distinct.tolist(), counts.tolist(), strict=True))
