@@ -127,6 +127,12 @@ def label_of_one_bit(box):
     return box.statistics()
 
 
+@case("a.png: its content is JPEG, which changes label values", "export it again as PNG")
+def label_that_is_a_jpeg(box):
+    save_as(box.label, np.zeros(SIZE, np.uint8), format="JPEG")
+    return box.statistics()
+
+
 @case("a.png: label value 9 is unknown", "add it to `values`")
 def label_of_an_unknown_value(box):
     save_as(box.label, np.full(SIZE, 9, np.uint8))

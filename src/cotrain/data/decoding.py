@@ -11,6 +11,7 @@ import numpy as np
 from PIL import ExifTags, Image, ImageOps
 
 from cotrain.base.errors import BadInput, in_short, unreadable
+from cotrain.data.lossless import lossy_format
 
 # Other formats may start programs (EPS) or hold no photographs. A file is recognised by its content, not by its name.
 FORMATS = ("PNG", "JPEG", "TIFF", "WEBP", "BMP", "PPM", "JPEG2000")
@@ -28,6 +29,7 @@ class Pixels(NamedTuple):
     modes: dict[str, str]  # Pillow's mode in the file → the mode to decode it to
     expected: str  # the same in words, for messages
     first_channel: bool = False  # decode only the first of several channels
+    lossless: bool = False  # refuse formats that change pixels
 
 
 def size(path: Path, pixels: Pixels) -> tuple[int, int]:
@@ -70,6 +72,9 @@ def _open(path: Path, pixels: Pixels) -> Image.Image:
     if image.mode not in pixels.modes:
         modes = ", ".join(pixels.modes)
         raise BadInput(f"{path}: pixels of mode {image.mode}, expected {pixels.expected} ({modes}); convert it")
+    lossy = lossy_format(path, image) if pixels.lossless else None
+    if lossy:
+        raise BadInput(f"{path}: its content is {lossy}, which changes label values; export it again as PNG")
     return image
 
 
