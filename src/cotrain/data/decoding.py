@@ -12,6 +12,7 @@ from PIL import ExifTags, Image, ImageOps
 
 from cotrain.base.errors import BadInput, in_short, unreadable
 from cotrain.data.lossless import lossy_format
+from cotrain.data.samples import factor_of
 
 # Other formats may start programs (EPS) or hold no photographs. A file is recognised by its content, not by its name.
 FORMATS = ("PNG", "JPEG", "TIFF", "WEBP", "BMP", "PPM", "JPEG2000")
@@ -30,6 +31,7 @@ class Pixels(NamedTuple):
     expected: str  # the same in words, for messages
     first_channel: bool = False  # decode only the first of several channels
     lossless: bool = False  # refuse formats that change pixels
+    exact: bool = False  # give the samples of the file, not the brightness that they stand for
 
 
 def size(path: Path, pixels: Pixels) -> tuple[int, int]:
@@ -54,12 +56,14 @@ def decode(path: Path, pixels: Pixels, size: tuple[int, int] | None, resample: I
                 with Image.open(path) as whole:
                     whole.verify()
             has_exif = "exif" in image.info
+            factor = factor_of(path, image, pixels.first_channel) if pixels.exact else 1
             decoded = _first_channel(path) if pixels.first_channel else _converted(image, pixels.modes[image.mode])
             if has_exif:
                 ImageOps.exif_transpose(decoded, in_place=True)
             if size and (size[1], size[0]) != decoded.size:
                 decoded = decoded.resize((size[1], size[0]), resample)
-            return np.array(decoded)
+            array = np.array(decoded)
+            return array if factor == 1 else array // factor
         except Exception as error:
             raise _damaged(path, error) from None
 
@@ -72,10 +76,17 @@ def _open(path: Path, pixels: Pixels) -> Image.Image:
     if image.mode not in pixels.modes:
         modes = ", ".join(pixels.modes)
         raise BadInput(f"{path}: pixels of mode {image.mode}, expected {pixels.expected} ({modes}); convert it")
-    lossy = lossy_format(path, image) if pixels.lossless else None
+    if pixels.lossless:
+        _check_lossless(path, image)
+    if pixels.exact and factor_of(path, image, pixels.first_channel) is None:
+        raise BadInput(f"{path}: its samples would be read as other values; write it with 8 or 16 bits per channel")
+    return image
+
+
+def _check_lossless(path: Path, image: Image.Image) -> None:
+    lossy = lossy_format(path, image)
     if lossy:
         raise BadInput(f"{path}: its content is {lossy}, which changes label values; export it again as PNG")
-    return image
 
 
 def _recognised(path: Path) -> Image.Image:

@@ -18,9 +18,9 @@ IDS = {"L": "L", "P": "P", "I;16": "I;16", "I;16B": "I", "I": "I"}
 SEVERAL = {"RGB": "RGB", "RGBA": "RGBA", "LA": "LA"}
 COLORS = {"RGB": "RGB", "RGBA": "RGB", "P": "RGB"}
 LABELS = {  # by encoding
-    "ids": Pixels(IDS, "one channel of ids", lossless=True),
-    "red": Pixels(SEVERAL, "ids in the first of several channels", first_channel=True, lossless=True),
-    "colors": Pixels(COLORS, "colours of 8 bits per channel", lossless=True),
+    "ids": Pixels(IDS, "one channel of ids", lossless=True, exact=True),
+    "red": Pixels(SEVERAL, "ids in the first of several channels", first_channel=True, lossless=True, exact=True),
+    "colors": Pixels(COLORS, "colours of 8 bits per channel", lossless=True, exact=True),
 }
 MASKS = Pixels(dict.fromkeys(MODES_8, "L"), "8 bits per channel", lossless=True)
 MAX_ID = 65535
