@@ -82,10 +82,10 @@ def run(
         pictures["Validation images"] = _validation(_by_round(evaluated, names), images, settings)
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-    loader = FileSystemLoader(Path(__file__).parent)
+    loader = FileSystemLoader(Path(charts.__file__).parent)
     page = Environment(loader=loader, undefined=StrictUndefined, autoescape=True, trim_blocks=True, lstrip_blocks=True)
     page.policies["json.dumps_kwargs"] = {"sort_keys": False}  # layers are in the order of the rounds
-    stream = page.get_template("report.html").stream(
+    stream = page.get_template("page.html").stream(
         title=settings.title,
         sections=sections,
         colors=[(name, findings.css(color)) for name, color in settings.colors],
