@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 
 from cotrain.cli import main
-from cotrain.report import figures
+from cotrain.data.colors import default_colors
 
 
 @pytest.fixture
@@ -88,6 +88,6 @@ def test_pictures_have_the_colours_of_the_classes(results, show, tmp_path, name,
         if "confidence" in file:
             assert file["confidence"][ids.index(image_id)] == max(file["confidence"])
     picture = np.asarray(Image.open(path))
-    expected = [(1, 2, 3), *figures.default_colors(30)[1:]]
+    expected = [(1, 2, 3), *default_colors(30)[1:]]
     for c in set(label.ravel().tolist()):
         assert (picture[label == c] == ((0, 0, 0) if c == 255 else expected[c])).all()

@@ -7,16 +7,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from cotrain.method.labelmaps import VOID
+from cotrain.data.colors import Color, colorize, default_colors  # noqa: F401  (default_colors: for others)
 
 if TYPE_CHECKING:
     import pandas as pd
-
-Color = tuple[int, int, int]
-TAB20 = bytes.fromhex(  # matplotlib's colours of that name, red, green and blue
-    "1f77b4 aec7e8 ff7f0e ffbb78 2ca02c 98df8a d62728 ff9896 9467bd c5b0d5"
-    " 8c564b c49c94 e377c2 f7b6d2 7f7f7f c7c7c7 bcbd22 dbdb8d 17becf 9edae5"
-)
 
 
 def _pyplot() -> ModuleType:
@@ -27,20 +21,6 @@ def _pyplot() -> ModuleType:
     from matplotlib import pyplot
 
     return pyplot
-
-
-def colorize(label: np.ndarray, colors: Sequence[Color]) -> np.ndarray:
-    """Class map (H, W) uint8 → sRGB (H, W, 3) uint8; void is black."""
-    table = np.zeros((256, 3), np.uint8)
-    table[: len(colors)] = colors
-    table[VOID] = 0
-    return table[label]
-
-
-def default_colors(count: int) -> list[Color]:
-    """Distinguishable colours for classes that have none."""
-    starts = (3 * i % len(TAB20) for i in range(count))
-    return [tuple(TAB20[start : start + 3]) for start in starts]
 
 
 def overview(path: Path, rows: list[list[np.ndarray]], titles: Sequence[str], colors: dict[str, Color]) -> None:

@@ -7,9 +7,9 @@ from functools import cache
 import numpy as np
 from PIL import Image
 
+from cotrain.data.colors import Color
 from cotrain.method.labelmaps import SCALE, VOID
 
-Color = tuple[int, int, int]
 STRIPES = ((0, 0, 0), (235, 235, 235))  # of void
 
 

@@ -4,6 +4,7 @@ from pathlib import Path
 
 from cotrain.base.errors import BadInput
 from cotrain.data import indexing
+from cotrain.data.colors import colorize
 from cotrain.data.images import read_image
 from cotrain.files import atomic, hdf5, tables
 from cotrain.report import figures
@@ -30,13 +31,13 @@ def run(settings: Plot, summary: Path, predictions: list[Path], images: Path, ou
         ids = hdf5.image_ids(file)[:MAX_ROWS]
         if not ids:
             raise BadInput(f"{predictions[0]}: it has no pictures; evaluate with `pictures` of at least 1")
-        truths = [figures.colorize(file[f"truth/{i}"][:], colors) for i in ids]
+        truths = [colorize(file[f"truth/{i}"][:], colors) for i in ids]
     photographs = indexing.by_id(index, ids, images)["image"]
     rows = [[read_image(path, t.shape[:2]), t] for path, t in zip(photographs, truths, strict=True)]
     for path in predictions:
         with hdf5.open_hdf5(path, "pictures") as file:
             for row, image_id in zip(rows, ids, strict=True):
-                row.append(figures.colorize(file[f"prediction/{image_id}"][:], colors))
+                row.append(colorize(file[f"prediction/{image_id}"][:], colors))
     with atomic.replacing(out[1]) as temporary:
         figures.progress(temporary, scores, dict(settings.series))
     with atomic.replacing(out[0]) as temporary:

@@ -10,6 +10,7 @@ import numpy as np
 from cotrain.base.errors import BadInput
 from cotrain.base.patterns import matching
 from cotrain.data import indexing, labels
+from cotrain.data.colors import default_colors
 from cotrain.data.descriptions import Part, layout, load_datasets, load_labelset, missing_classes, parts
 from cotrain.data.images import read_image
 from cotrain.data.survey import Survey, survey
@@ -243,7 +244,7 @@ def _draw(path: Path, sets: list[Images], found: dict[str, Survey], count: int) 
 
     rows, legend = {}, {}
     for images in sets:
-        own = figures.default_colors(len(images.classes))
+        own = default_colors(len(images.classes))
         colors = {name: color or own[c] for c, (name, color) in enumerate(images.classes.items())}
         legend |= colors if images.coding.values else {}
         rows[images.name] = _tiles(images, found[images.name], count, list(colors.values()))

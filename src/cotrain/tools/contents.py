@@ -8,10 +8,10 @@ import numpy as np
 import pandas as pd
 
 from cotrain.base.errors import BadInput
+from cotrain.data.colors import Color, colorize, default_colors
 from cotrain.files import contract, hdf5, scores, tables
 from cotrain.files.sidecars import kept
 from cotrain.method.labelmaps import SCALE, VOID
-from cotrain.report import figures
 from cotrain.settings.types import SUMMARY
 
 ROWS = 20  # of a table that is shown from its head
@@ -24,7 +24,7 @@ class Exhibit(NamedTuple):
     pictures: Pictures
 
 
-def of(path: Path, count: int, colors: dict[str, figures.Color]) -> Exhibit:
+def of(path: Path, count: int, colors: dict[str, Color]) -> Exhibit:
     """`count` images are listed and pictured; `colors` of classes, the others have colours of their own."""
     try:
         head = path.open("rb").read(8)
@@ -65,7 +65,7 @@ def _shares(pixels: np.ndarray) -> np.ndarray:
 # ---- HDF5 -------------------------------------------------------------------------------------------------------
 
 
-def _hdf5(path: Path, count: int, colors: dict[str, figures.Color]) -> Exhibit:
+def _hdf5(path: Path, count: int, colors: dict[str, Color]) -> Exhibit:
     with hdf5.open_hdf5(path) as file:
         kind = file.format.removeprefix("cotrain-")
     shown = {
@@ -77,12 +77,12 @@ def _hdf5(path: Path, count: int, colors: dict[str, figures.Color]) -> Exhibit:
     if kind not in shown:
         raise BadInput(f"{path}: {kind} cannot be shown; give predictions, pseudo-labels, statistics or pictures")
     with hdf5.open_hdf5(path, kind) as file:
-        default = figures.default_colors(len(file.classes))
+        default = default_colors(len(file.classes))
         palette = [colors.get(name, color) for name, color in zip(file.classes, default, strict=True)]
         return shown[kind](path, file, count, palette)
 
 
-def _predictions(path: Path, file: hdf5.Contents, count: int, colors: list[figures.Color]) -> Exhibit:
+def _predictions(path: Path, file: hdf5.Contents, count: int, colors: list[Color]) -> Exhibit:
     ids, (_, keep, height, width) = hdf5.image_ids(file), file["label"].shape
     histogram = file["histogram"][:]
     pixels = histogram.sum(axis=1)
@@ -99,7 +99,7 @@ def _predictions(path: Path, file: hdf5.Contents, count: int, colors: list[figur
     return Exhibit([*lines, *_table(pd.DataFrame(classes)), *_listed("first images", ids, count)], pictures)
 
 
-def _pseudolabels(path: Path, file: hdf5.Contents, count: int, colors: list[figures.Color]) -> Exhibit:
+def _pseudolabels(path: Path, file: hdf5.Contents, count: int, colors: list[Color]) -> Exhibit:
     ids, (_, height, width) = hdf5.image_ids(file), file["label"].shape
     confidence, pixels, of_class = (file[name][:] for name in ("confidence", "class_pixels", "class_confidence"))
     rounds = pd.Series(file["round"].asstr()[:]).value_counts(sort=False)
@@ -130,7 +130,7 @@ def _pseudolabels(path: Path, file: hdf5.Contents, count: int, colors: list[figu
     return Exhibit([*lines, *_table(pd.DataFrame(classes)), *_table(pd.DataFrame(top), more)], pictures)
 
 
-def _statistics(path: Path, file: hdf5.Contents, count: int, _: list[figures.Color]) -> Exhibit:
+def _statistics(path: Path, file: hdf5.Contents, count: int, _: list[Color]) -> Exhibit:
     ids, pixels = hdf5.image_ids(file), file["class_pixels"][:]
     total = pixels.sum(axis=0)
     classes = {"class": file.classes, "images": (pixels > 0).sum(axis=0), "pixels": total}
@@ -143,7 +143,7 @@ def _statistics(path: Path, file: hdf5.Contents, count: int, _: list[figures.Col
     return Exhibit([*lines, *_table(pd.DataFrame(classes)), *_listed("first images", ids, count)], pictures)
 
 
-def _evaluated(path: Path, file: hdf5.Contents, count: int, colors: list[figures.Color]) -> Exhibit:
+def _evaluated(path: Path, file: hdf5.Contents, count: int, colors: list[Color]) -> Exhibit:
     ids = hdf5.image_ids(file)
     lines = [f"predictions and truth of {len(ids)} images, {len(file.classes)} classes: {', '.join(file.classes)}"]
     kinds = ("prediction", "truth")
@@ -161,8 +161,8 @@ def _read(path: Path, name: str, place: object) -> np.ndarray:
         return file[name][place]
 
 
-def _map(path: Path, name: str, place: object, colors: list[figures.Color]) -> Callable[[], np.ndarray]:
-    return lambda: figures.colorize(_read(path, name, place), colors)
+def _map(path: Path, name: str, place: object, colors: list[Color]) -> Callable[[], np.ndarray]:
+    return lambda: colorize(_read(path, name, place), colors)
 
 
 def _confidence(path: Path, i: int) -> Callable[[], np.ndarray]:

@@ -11,6 +11,7 @@ from PIL import Image
 from cotrain.base.errors import BadInput
 from cotrain.base.progress import progress
 from cotrain.data import images, labels, media
+from cotrain.data.colors import default_colors
 from cotrain.data.descriptions import class_values, load_dataset
 from cotrain.files import atomic
 from cotrain.method.labelmaps import SCALE
@@ -43,7 +44,7 @@ def run(settings: Predict, model: list[Path], photographs: list[Path], out: Path
     loaded = [network.to(device) for network in (first, *others)]
     values = class_values(dataset, classes) if dataset else range(len(classes))
     coding = Coding(encoding=dataset.encoding if dataset else "ids")
-    default = figures.default_colors(len(classes))
+    default = default_colors(len(classes))
     colors = [settings.colors.get(name, color) for name, color in zip(classes, default, strict=True)]
     maps = inference.of_any_size(inference.ensemble(loaded), settings.batch)
     longest = settings.longest or _trained_at(loaded[0])
