@@ -1,4 +1,4 @@
-"""The pictures a person judges an adaptation by."""
+"""Figures of a run as PNG files: predictions side by side, scores over the rounds, the spatial prior."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -8,13 +8,25 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from cotrain.data.colors import Color, colorize, default_colors  # noqa: F401  (default_colors: for others)
+from cotrain.report import rounds
 
 if TYPE_CHECKING:
     import pandas as pd
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+    from matplotlib.patches import Patch
+
+COLUMN_WIDTH = 2.6  # inches
+PANELS = {  # of `progress`: column of the summary → title
+    "miou": "mIoU on the validation set",
+    "coverage": "pixels with a pseudo-label",
+    "accuracy": "pseudo-labels that are right",
+}
+LEVEL_STYLES = (":", "-.", "--")
 
 
-def _pyplot() -> ModuleType:
-    """Imported where something is drawn: it takes half a second."""
+def pyplot() -> ModuleType:
+    """Matplotlib; importing it takes half a second, so only what draws a figure does."""
     import matplotlib
 
     matplotlib.use("Agg")
@@ -23,22 +35,20 @@ def _pyplot() -> ModuleType:
     return pyplot
 
 
-def overview(path: Path, rows: list[list[np.ndarray]], titles: Sequence[str], colors: dict[str, Color]) -> None:
-    """Rows of pictures (H, W, 3) uint8 under common titles, with a legend of classes."""
-    plt = _pyplot()
-    height, width = rows[0][0].shape[:2]
-    shape = (2.6 * len(titles), 2.6 * height / width * len(rows) + 0.9)
-    figure, axes = plt.subplots(len(rows), len(titles), figsize=shape, squeeze=False, layout="constrained")
-    for line, pictures in zip(axes, rows, strict=True):
-        for axis, picture in zip(line, pictures, strict=True):
-            axis.imshow(picture, interpolation="nearest")
-            axis.axis("off")
-    for axis, title in zip(axes[0], titles, strict=True):
-        axis.set_title(title, fontsize=10)
-    patches = _legend(colors)
-    figure.legend(handles=patches, loc="outside lower center", ncols=min(10, len(patches)), fontsize=8, frameon=False)
+def save(figure: "Figure", path: Path) -> None:
+    """Writes a figure as PNG, whatever the path ends in, and frees it."""
     figure.savefig(path, dpi=110, format="png")
-    plt.close(figure)
+    pyplot().close(figure)
+
+
+def legend_patches(colors: dict[str, Color]) -> "list[Patch]":
+    """Coloured squares for a legend of classes."""
+    from matplotlib.patches import Patch
+
+    patches = []
+    for name, color in colors.items():
+        patches.append(Patch(color=np.array(color) / 255, label=name))
+    return patches
 
 
 def overlay(image: np.ndarray, label: np.ndarray, colors: Sequence[Color], opacity: float = 0.5) -> np.ndarray:
@@ -46,88 +56,95 @@ def overlay(image: np.ndarray, label: np.ndarray, colors: Sequence[Color], opaci
     return np.rint(image + opacity * (colorize(label, colors) - image.astype(float))).astype(np.uint8)
 
 
-def _legend(colors: dict[str, Color]) -> list:
-    from matplotlib.patches import Patch
-
-    return [Patch(color=np.array(color) / 255, label=name) for name, color in colors.items()]
-
-
-def contact_sheet(path: Path, rows: dict[str, list[np.ndarray]], colors: dict[str, Color]) -> None:
-    """Titled groups of small pictures (H, W, 3) uint8, of any widths, with a legend of classes."""
-    plt = _pyplot()
-    rows = {title: pictures for title, pictures in rows.items() if pictures}
-    columns = max([1, *(min(6, len(pictures)) for pictures in rows.values())])
-    lines = []
-    for title, pictures in rows.items():
-        starts = range(0, len(pictures), columns)
-        lines += [(title if i == 0 else "", pictures[i : i + columns]) for i in starts]
-    shape = (2.6 * columns, 1.6 * len(lines) + 0.3 * -(-len(colors) // 10) + 0.6)
-    figure, axes = plt.subplots(max(1, len(lines)), columns, figsize=shape, squeeze=False, layout="constrained")
-    for axis in axes.flat:
-        axis.axis("off")
-    for line, (title, pictures) in zip(axes, lines, strict=False):
-        for axis, picture in zip(line, pictures, strict=False):
+def overview(path: Path, rows: list[list[np.ndarray]], titles: Sequence[str], colors: dict[str, Color]) -> None:
+    """Rows of pictures (H, W, 3) uint8, a title above each column, with a legend of classes."""
+    height, width = rows[0][0].shape[:2]
+    row_height = COLUMN_WIDTH * height / width
+    figure, axes = pyplot().subplots(
+        len(rows),
+        len(titles),
+        figsize=(COLUMN_WIDTH * len(titles), row_height * len(rows) + 0.9),
+        squeeze=False,
+        layout="constrained",
+    )
+    for row_axes, pictures in zip(axes, rows, strict=True):
+        for axis, picture in zip(row_axes, pictures, strict=True):
             axis.imshow(picture, interpolation="nearest")
-        line[0].set_title(title, fontsize=9, loc="left")
-    patches = _legend(colors)
-    if patches:
-        place = {"loc": "outside lower center", "ncols": min(columns * 2, len(patches))}
-        figure.legend(handles=patches, fontsize=7, frameon=False, **place)
-    figure.savefig(path, dpi=110, format="png")
-    plt.close(figure)
+            axis.axis("off")
+    for axis, title in zip(axes[0], titles, strict=True):
+        axis.set_title(title, fontsize=10)
+    patches = legend_patches(colors)
+    figure.legend(
+        handles=patches,
+        loc="outside lower center",
+        ncols=min(10, len(patches)),
+        fontsize=8,
+        frameon=False,
+    )
+    save(figure, path)
 
 
 def prior(path: Path, shares: np.ndarray, classes: Sequence[str]) -> None:
-    """Heat map of each class's spatial prior (C, H, W) in [0, 1], each up to its own maximum, which its title names."""
-    plt = _pyplot()
+    """Heat map of each class's spatial prior (C, H, W) in [0, 1], scaled to its own maximum, which its title states."""
     columns = min(4, len(classes))
     lines = -(-len(classes) // columns)
     height, width = shares.shape[1:]
-    shape = (2.6 * columns, lines * (2.6 * height / width + 0.3))
-    figure, axes = plt.subplots(lines, columns, figsize=shape, squeeze=False, layout="constrained")
+    row_height = COLUMN_WIDTH * height / width + 0.3
+    figure, axes = pyplot().subplots(
+        lines,
+        columns,
+        figsize=(COLUMN_WIDTH * columns, lines * row_height),
+        squeeze=False,
+        layout="constrained",
+    )
     for axis in axes.flat:
         axis.axis("off")
     for axis, share, name in zip(axes.flat, shares, classes, strict=False):
         axis.imshow(share, vmin=0)
         axis.set_title(f"{name} (up to {share.max():.0%})", fontsize=9)
-    figure.savefig(path, dpi=110, format="png")
-    plt.close(figure)
+    save(figure, path)
 
 
 def progress(path: Path, summary: "pd.DataFrame", series: dict[str, Sequence[str]]) -> None:
     """mIoU, pseudo-label coverage and accuracy (percent) over the rounds of each curve of `series`.
 
-    `summary` is summary.csv indexed by round. Source only and upper bound are drawn as lines.
+    `summary` is summary.csv indexed by round. Models without pseudo-labels are horizontal lines.
     """
-    plt = _pyplot()
-    figure, axes = plt.subplots(1, 3, figsize=(12, 3.6), layout="constrained")
-    for axis, column in zip(axes, ("miou", "coverage", "accuracy"), strict=True):
-        ticks = {}
-        for name, rounds in series.items():
-            values = summary[column].reindex(rounds) * 100
-            places = list(range(_start(name, series), _start(name, series) + len(rounds)))
-            ticks |= {p: "/".join(r.split("/")[:2]) for p, r in zip(places, rounds, strict=True)}
-            axis.plot(places, values, marker="o", label=name)
-        axis.set_xticks(list(ticks), list(ticks.values()), rotation=45, ha="right", fontsize=8)
-        axis.grid(alpha=0.3)
-    for name, style in (("source_only", ":"), ("source", "-."), ("upper_bound", "--")):
+    figure, axes = pyplot().subplots(1, len(PANELS), figsize=(12, 3.6), layout="constrained")
+    starts = _starts(series)
+    for axis, column in zip(axes, PANELS, strict=True):
+        _draw_curves(axis, summary[column], series, starts)
+    for name, style in zip(rounds.LEVELS, LEVEL_STYLES, strict=True):
         if name in summary.index:
-            axes[0].axhline(100 * summary["miou"][name], color="gray", linestyle=style, label=summary["name"][name])
-    titles = ("mIoU on the validation set", "pixels with a pseudo-label", "pseudo-labels that are right")
-    for axis, title in zip(axes, titles, strict=True):
+            level = 100 * summary["miou"][name]
+            axes[0].axhline(level, color="gray", linestyle=style, label=summary["name"][name])
+    for axis, title in zip(axes, PANELS.values(), strict=True):
         axis.set(title=title, ylabel="%")
     axes[0].legend(fontsize=8)
-    figure.savefig(path, dpi=110, format="png")
-    plt.close(figure)
+    save(figure, path)
 
 
-def _start(name: str, series: dict[str, Sequence[str]]) -> int:
-    """First place of a curve on the common axis: curves with the same prefix of rounds run side by side."""
-    start, seen = 0, {}
-    for rounds in series.values():
-        seen.setdefault(rounds[0].split("/")[0], len(rounds))
-    for prefix, length in seen.items():
-        if series[name][0].split("/")[0] == prefix:
-            return start
-        start += length
-    return start
+def _draw_curves(axis: "Axes", values: "pd.Series", series: dict[str, Sequence[str]], starts: dict[str, int]) -> None:
+    """A curve for each of `series` through its `values` (shares by round), from its start on the axis on."""
+    ticks = {}
+    for name, round_names in series.items():
+        places = range(starts[name], starts[name] + len(round_names))
+        for place, round_name in zip(places, round_names, strict=True):
+            ticks[place] = rounds.tick(round_name)
+        axis.plot(list(places), values.reindex(round_names) * 100, marker="o", label=name)
+    axis.set_xticks(list(ticks), list(ticks.values()), rotation=45, ha="right", fontsize=8)
+    axis.grid(alpha=0.3)
+
+
+def _starts(series: dict[str, Sequence[str]]) -> dict[str, int]:
+    """First place of each curve on the common axis: phases follow each other, curves of one phase run side by side."""
+    phase_starts: dict[str, int] = {}
+    starts = {}
+    end = 0
+    for name, round_names in series.items():
+        phase = rounds.phase(round_names[0])
+        if phase not in phase_starts:
+            phase_starts[phase] = end
+            end += len(round_names)
+        starts[name] = phase_starts[phase]
+    return starts

@@ -1,45 +1,35 @@
 """Reads all images and labels of a dataset, or of a config, and tells what there is and what is wrong with it."""
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 
 from cotrain.base.errors import BadInput
-from cotrain.base.patterns import matching
 from cotrain.data import indexing, labels
-from cotrain.data.colors import default_colors
-from cotrain.data.descriptions import Part, layout, load_datasets, load_labelset, missing_classes, parts
-from cotrain.data.images import read_image
-from cotrain.data.survey import Survey, survey
+from cotrain.data.colors import Color, default_colors
+from cotrain.data.survey import Pair, Survey
+from cotrain.data.survey import survey as survey_images
 from cotrain.files import atomic
 from cotrain.method.labelmaps import VOID
-from cotrain.procedure.domains import folder_of, labels_of
+from cotrain.procedure import baselines
 from cotrain.procedure.plan import Plan
-from cotrain.procedure.rounds import SOURCE_ONLY
-from cotrain.settings.datasets import Coding, Dataset, Layout
+from cotrain.report import sheets
+from cotrain.settings.datasets import Coding
 from cotrain.settings.model import Model
 from cotrain.settings.strict import parse
 from cotrain.settings.tools import Check
 from cotrain.settings.training import Train
 from cotrain.settings.yaml_files import joined, read_plain
+from cotrain.tools import image_sets
+from cotrain.tools.image_sets import WORKFLOW, ImageSet
 
-WORKFLOW = Path("workflow")
-TILE = 160  # height of a picture on the sheet, pixels
+CONFIG = Path("config.yaml")
+MAX_FAULTS = 5  # files of a set that are named because they cannot be read
+MAX_SIZES = 6
 
-
-class Images(NamedTuple):
-    """A set of images to be read, and the classes to tell it by."""
-
-    name: str
-    root: Path
-    layout: Layout
-    coding: Coding
-    classes: dict[str, tuple[int, int, int] | None]  # class → colour
-    missing: list[str]  # classes that the dataset has no labels of
-    needed: bool  # whether it is of no use without any label
+Surveys = list[tuple[ImageSet, Survey]]
 
 
 def run(
@@ -59,212 +49,230 @@ def run(
     if not WORKFLOW.is_dir():
         raise BadInput(f"{WORKFLOW}: no such folder; call cotrain check in the folder of the Snakefile")
     config = _config(what)
+    plan = None
     if config is None:
-        sets, models = _of_dataset(str(what[0]), split, labelset, root), []
+        sets = image_sets.of_dataset(str(what[0]), split, labelset, root)
+        sheet_name = sets[0].name.split()[0]
     elif split or labelset or root:
         raise BadInput("--split, --labelset, --root: they go with a dataset; a config says them itself")
     else:
         plan = Plan(config, WORKFLOW)
-        sets, models = _of_config(plan), _models(plan)
+        sets = image_sets.of_config(plan)
+        sheet_name = what[-1].stem
     if not sets:
         raise BadInput("config: all its images are rendered, and none is there yet; run snakemake first")
-    found = {images.name: survey(images.root, images.layout, settings.threads, images.name) for images in sets}
-    for images in sets:
-        print("\n".join(_report(images, found[images.name])))
-    print("\n".join(_duplicates(found)))
-    path = sheet or Path("results", "check", f"{what[-1].stem if config else sets[0].name.split()[0]}.png")
-    _draw(path, sets, found, settings.pictures)
-    print(f"contact sheet: {path}")
-    wrong = [fault for model in models for fault in _built(model, plan.domains.labelset.classes)]
-    if faults := [*wrong, *(line for images in sets for line in _faults(images, found[images.name]))]:
+    surveys = _survey(sets, settings.threads)
+    _draw_sheet(sheet or Path("results", "check", f"{sheet_name}.png"), surveys, settings.pictures)
+    faults = []
+    if plan:
+        faults += _model_faults(plan)
+    for image_set, survey in surveys:
+        faults += _faults(image_set, survey)
+    if faults:
         raise BadInput(*faults)
 
 
-# ---- what is to be read -----------------------------------------------------------------------------------------
-
-
-def _config(what: list[Path]) -> dict | None:
+def _config(paths: list[Path]) -> dict | None:
     """The config that files make together, over config.yaml; None if they are the one name or file of a dataset."""
-    texts = [read_plain(path) if path.suffix in (".yaml", ".yml") else None for path in what]
-    if len(what) == 1 and (texts[0] is None or (isinstance(texts[0], dict) and "name" in texts[0])):
+    contents = {}
+    for path in paths:
+        contents[path] = read_plain(path) if path.suffix in (".yaml", ".yml") else None
+    first = contents[paths[0]]
+    if len(paths) == 1 and (first is None or _describes_dataset(first)):
         return None
-    if wrong := [path for path, text in zip(what, texts, strict=True) if not isinstance(text, dict) or "name" in text]:
-        raise BadInput(f"{wrong[0]}: no config file; give one dataset, or config files alone")
-    base = Path("config.yaml")
-    return joined(({base: read_plain(base)} if base.exists() else {}) | dict(zip(what, texts, strict=True)))
+    for path, content in contents.items():
+        if not isinstance(content, dict) or _describes_dataset(content):
+            raise BadInput(f"{path}: no config file; give one dataset, or config files alone")
+    if CONFIG.exists():
+        contents = {CONFIG: read_plain(CONFIG)} | contents
+    return joined(contents)
 
 
-def _of_config(plan: Plan) -> list[Images]:
-    sets = []
-    for domain in plan.domains.domains:
-        if plan.domains.dataset(domain).generator and not Path(plan.domains.data_root(domain)).is_dir():
-            print(f"{domain} {plan.domains.dataset(domain).name}: not rendered yet; snakemake does it")
-            continue
-        layouts = plan.domains.layout(f"{domain}_labelled")
-        labelled = domain != "target" or plan.config.data.target.truth
-        for folder, part in plan.domains.parts(domain).items():
-            one = layouts["join"][folder] if folder else layouts
-            one = parse(Layout, one if labelled else one | {"labels": None}, domain)
-            coding, missing = Coding(), []
-            if one.labels:
-                coding = Coding.model_validate(labels_of(part, plan.domains.labelset))
-                missing = missing_classes(part.dataset, plan.domains.labelset)
-            name, root = f"{domain} {folder or part.dataset.name}", Path(plan.domains.data_root(domain))
-            sets.append(Images(name, root, one, coding, plan.domains.labelset.classes, missing, labelled))
-    return sets
+def _describes_dataset(content: object) -> bool:
+    """Whether the content of a YAML file is a description of a dataset; a config has no name."""
+    return isinstance(content, dict) and "name" in content
 
 
-def _of_dataset(name: str, split: str, labelset: str, root: Path | None) -> list[Images]:
-    known = load_datasets(WORKFLOW, [name])
-    dataset = known[name]
-    if dataset.generator:
-        raise BadInput(f"dataset {name}: it is rendered, not found on disk; check a config that uses it after a run")
-    sets = []
-    for one in (split,) if split else dataset.splits:
-        for folder, part in parts(dataset, known).items():
-            place = folder_of(part.dataset, root and str(root))
-            which = part.split.replace("{split}", one)
-            said = parse(Layout, layout(part, one), name)
-            if split or any(matching(place, said.images)):
-                sets.append(_images(" ".join(filter(None, (name, folder, which))), place, said, part, labelset))
-    if not sets:
-        raise BadInput(f"{place}: no image matches {dataset.images}; its splits are {', '.join(dataset.splits)}")
-    return sets
+def _survey(sets: list[ImageSet], threads: int) -> Surveys:
+    """Reads all images and labels, and prints what there is."""
+    surveys = []
+    for image_set in sets:
+        survey = survey_images(image_set.root, image_set.layout, threads, image_set.name)
+        surveys.append((image_set, survey))
+    for image_set, survey in surveys:
+        print("\n".join(_description(image_set, survey)))
+    print("\n".join(_duplicates(surveys)))
+    return surveys
 
 
-def _images(name: str, root: Path, said: Layout, part: Part, labelset: str) -> Images:
-    if labelset:
-        known = load_labelset(WORKFLOW, labelset)
-        coding = Coding.model_validate(labels_of(part, known))
-        return Images(name, root, said, coding, known.classes, missing_classes(part.dataset, known), False)
-    own = _own_classes(part.dataset)
-    values = {value: own.index(name) if name in own else VOID for value, name in part.dataset.names.items()}
-    return Images(name, root, said, Coding(encoding=said.encoding, values=values), dict.fromkeys(own), [], False)
+# ---- what there is ----------------------------------------------------------------------------------------------
 
 
-def _own_classes(dataset: Dataset) -> list[str]:
-    own = [name for name in dict.fromkeys(dataset.names.values()) if name != "unlabelled"]
-    if len(own) >= VOID:
-        raise BadInput(f"dataset {dataset.name}: more than {VOID - 1} names; give --labelset")
-    return own
+def _description(image_set: ImageSet, survey: Survey) -> list[str]:
+    """Lines on the images, their sizes and their labels."""
+    images = len(survey.pairs)
+    labels_read = sum(pair.values is not None for pair in survey.pairs)
+    sizes = []
+    for (height, width), count in survey.sizes.most_common(MAX_SIZES):
+        sizes.append(f"{height}×{width} ({count})")
+    if len(survey.sizes) > MAX_SIZES:
+        sizes.append("…")
+    lines = [
+        f"{image_set.name}: {images} images, {labels_read or 'no'} labels, in {image_set.root}",
+        f"  height × width: {', '.join(sizes)}",
+    ]
+    if labels_read:
+        lines += _class_table(image_set, survey)
+    if image_set.missing:
+        lines.append(f"  it has no labels of: {', '.join(image_set.missing)}")
+    if survey.extra:
+        lines.append(f"  labels without an image: {indexing.in_brief(survey.extra)}")
+    if survey.mismatched and image_set.layout.mismatched == "skip":
+        lines.append(f"  left out, as the label has another size: {indexing.in_brief(survey.mismatched)}")
+    lines.append("")
+    return lines
 
 
-def _models(plan: Plan) -> list[Model]:
-    built = [job for job in plan.jobs if job.stage == "train" and not job.inputs["initial"] and job.in_run]
-    sources = [job for job in built if job.round.phase != SOURCE_ONLY]
-    return [parse(Train, json.loads(job.settings_json), job.name).model for job in sources]
+def _class_table(image_set: ImageSet, survey: Survey) -> list[str]:
+    """Share of all pixels, and images, of each class; then those that are void, then classes without pixels."""
+    pixels = survey.pixels
+    width = max(len(name) for name in (*image_set.classes, "void"))
+    lines = [f"  {'class':<{width}}   pixels   images"]
+    absent = []
+    for number, name in (*enumerate(image_set.classes), (VOID, "void")):
+        values = [value for value, label in image_set.coding.values.items() if label == number]
+        count = sum(pixels[value] for value in values)
+        if count:
+            images = len(survey.with_any(values))
+            lines.append(f"  {name:<{width}} {count / pixels.total():>8.3%} {images:>8}")
+        elif name not in (*image_set.missing, "void"):
+            absent.append(name)
+    if absent:
+        lines.append(f"  no pixel of: {', '.join(absent)}")
+    return lines
 
 
-# ---- what is told -----------------------------------------------------------------------------------------------
+def _duplicates(surveys: Surveys) -> list[str]:
+    """Lines on images of the same pixels, within a set and between two."""
+    digests = [(image_set.name, survey.digests) for image_set, survey in surveys]
+    lines = []
+    for number, (name, images) in enumerate(digests):
+        repeated = [" = ".join(image_ids) for image_ids in images.values() if len(image_ids) > 1]
+        if repeated:
+            lines.append(f"the same image more than once in {name}: {indexing.in_brief(repeated)}")
+        for other_name, other_images in digests[number + 1 :]:
+            common = [digest for digest in images if digest in other_images]
+            pairs = [f"{images[digest][0]} = {other_images[digest][0]}" for digest in common]
+            if pairs:
+                lines.append(f"the same image in {name} and {other_name}: {indexing.in_brief(pairs)}")
+    return lines or ["no image occurs twice"]
+
+
+# ---- what is wrong with it --------------------------------------------------------------------------------------
+
+
+def _model_faults(plan: Plan) -> list[str]:
+    """What is wrong with the models of a config; prints the size of those that can be built."""
+    faults = []
+    for model_number in plan.config.models:
+        round_name = baselines.source(model_number).path
+        settings = json.loads(plan.settings("train", round_name))
+        model = parse(Train, settings, round_name).model
+        faults += _built(model, plan.domains.labelset.classes)
+    return faults
 
 
 def _built(model: Model, classes: Iterable[str]) -> list[str]:
     """What is wrong with a model; prints its size if nothing is."""
-    from cotrain.networks import build  # a config is worth the seconds that torch takes
+    from cotrain.networks import build  # torch takes seconds, and a dataset needs none
 
     try:
-        built = build.build(model.model_copy(update={"weights": None}), tuple(classes))
+        network = build.build(model.model_copy(update={"weights": None}), tuple(classes))
     except BadInput as fault:
         return str(fault).splitlines()
-    parameters = sum(parameter.numel() for parameter in built.parameters()) / 1e6
-    print(
-        f"model {' on '.join(filter(None, (model.architecture, model.encoder)))}: {parameters:.1f} million parameters"
-    )
+    parameters = sum(parameter.numel() for parameter in network.parameters())
+    name = model.architecture
+    if model.encoder:
+        name += f" on {model.encoder}"
+    print(f"model {name}: {parameters / 1e6:.1f} million parameters")
     return []
 
 
-def _report(images: Images, found: Survey) -> list[str]:
-    count = sum(pair.values is not None for pair in found.pairs)
-    lines = [f"{images.name}: {len(found.pairs)} images, {count or 'no'} labels, in {images.root}"]
-    sizes = [f"{h}×{w} ({n})" for (h, w), n in found.sizes.most_common(6)]
-    lines += [f"  height × width: {', '.join(sizes)}{', …' if len(found.sizes) > 6 else ''}"]
-    lines += _classes(images, found) if count else []
-    if images.missing:
-        lines.append(f"  it has no labels of: {', '.join(images.missing)}")
-    if found.extra:
-        lines.append(f"  labels without an image: {indexing.in_brief(found.extra)}")
-    if found.mismatched and images.layout.mismatched == "skip":
-        lines.append(f"  left out, as the label has another size: {indexing.in_brief(found.mismatched)}")
-    return [*lines, ""]
+def _faults(image_set: ImageSet, survey: Survey) -> list[str]:
+    """What of an image set stops a run, one line each."""
+    faults = survey.unreadable[:MAX_FAULTS]
+    if len(survey.unreadable) > MAX_FAULTS:
+        faults.append(f"{len(survey.unreadable) - MAX_FAULTS} further files that cannot be read")
+    partly_labelled = len(survey.unlabelled) < len(survey.pairs)
+    if survey.unlabelled and (image_set.needs_labels or partly_labelled):
+        images = indexing.in_brief(survey.unlabelled)
+        faults.append(f"images without a label: {images}; add the labels or remove the images")
+    if survey.mismatched and image_set.layout.mismatched == "refuse":
+        images = indexing.in_brief(survey.mismatched)
+        faults.append(
+            f"labels of another size than their image: {images}; fix or remove them, or set `mismatched: skip` in the "
+            "dataset's YAML"
+        )
+    for value in survey.unknown(image_set.coding):
+        spelled = labels.spelled(value, image_set.coding)
+        images = indexing.in_brief(survey.with_any([value]))
+        faults.append(f"label value {spelled} is unknown, in images {images}; add it to the dataset's YAML")
+    return [f"{image_set.name}: {fault}" for fault in faults]
 
 
-def _classes(images: Images, found: Survey) -> list[str]:
-    """Share of all pixels, and images, of each class; then those that are void, then classes without pixels."""
-    pixels, names = found.pixels, [*images.classes, "void"]
-    total, absent = pixels.total(), []
-    width = max(map(len, names))
-    lines = [f"  {'class':<{width}}   pixels   images"]
-    for c, name in enumerate(names):
-        values = [value for value, k in images.coding.values.items() if k == (VOID if name == "void" else c)]
-        count = sum(pixels[value] for value in values)
-        if count:
-            lines.append(f"  {name:<{width}} {count / total:>8.3%} {len(found.with_any(values)):>8}")
-        elif name not in images.missing and name != "void":
-            absent.append(name)
-    return lines + ([f"  no pixel of: {', '.join(absent)}"] if absent else [])
+# ---- the contact sheet ------------------------------------------------------------------------------------------
 
 
-def _faults(images: Images, found: Survey) -> list[str]:
-    """What stops a run, one line each."""
-    lines = [f"{images.name}: {fault}" for fault in found.unreadable[:5]]
-    if len(found.unreadable) > 5:
-        lines.append(f"{images.name}: {len(found.unreadable) - 5} further files that cannot be read")
-    if found.unlabelled and (images.needed or len(found.unlabelled) < len(found.pairs)):
-        what = f"images without a label: {indexing.in_brief(found.unlabelled)}"
-        lines.append(f"{images.name}: {what}; add the labels or remove the images")
-    if found.mismatched and images.layout.mismatched == "refuse":
-        what = f"labels of another size than their image: {indexing.in_brief(found.mismatched)}"
-        lines.append(f"{images.name}: {what}; mend or remove them, or set `mismatched: skip` in the dataset's YAML")
-    for value in found.unknown(images.coding):
-        what = f"label value {labels.spelled(value, images.coding)} is unknown"
-        where = indexing.in_brief(found.with_any([value]))
-        lines.append(f"{images.name}: {what}, in images {where}; add it to the dataset's YAML")
-    return lines
-
-
-def _duplicates(found: dict[str, Survey]) -> list[str]:
-    """Images of the same pixels, within a set and between two."""
-    digests, lines = {name: one.digests for name, one in found.items()}, []
-    names = list(found)
-    for i, name in enumerate(names):
-        if same := [" = ".join(ids) for ids in digests[name].values() if len(ids) > 1]:
-            lines.append(f"the same image more than once in {name}: {indexing.in_brief(same)}")
-        for other in names[i + 1 :]:
-            if both := [d for d in digests[name] if d in digests[other]]:
-                pairs = [f"{digests[name][d][0]} = {digests[other][d][0]}" for d in both]
-                lines.append(f"the same image in {name} and {other}: {indexing.in_brief(pairs)}")
-    return lines or ["no image occurs twice"]
-
-
-# ---- what is shown ----------------------------------------------------------------------------------------------
-
-
-def _draw(path: Path, sets: list[Images], found: dict[str, Survey], count: int) -> None:
-    from cotrain.report import figures
-
-    rows, legend = {}, {}
-    for images in sets:
-        own = default_colors(len(images.classes))
-        colors = {name: color or own[c] for c, (name, color) in enumerate(images.classes.items())}
-        legend |= colors if images.coding.values else {}
-        rows[images.name] = _tiles(images, found[images.name], count, list(colors.values()))
+def _draw_sheet(path: Path, surveys: Surveys, count: int) -> None:
+    """Writes the contact sheet, with up to `count` images of each set, and prints where it is."""
+    tiles = {}
+    legend: dict[str, Color] = {}
+    for image_set, survey in surveys:
+        colors = _colors(image_set)
+        if image_set.coding.values:
+            legend |= colors
+        tiles[image_set.name] = _tiles(image_set, survey, count, list(colors.values()))
     with atomic.replacing(path) as temporary:
-        figures.contact_sheet(temporary, rows, legend)
+        sheets.contact_sheet(temporary, tiles, legend)
+    print(f"contact sheet: {path}")
 
 
-def _tiles(images: Images, found: Survey, count: int, colors: list) -> list[np.ndarray]:
-    """Some images of a set, evenly spread, with their labels over them."""
-    from cotrain.report import figures
+def _colors(image_set: ImageSet) -> dict[str, Color]:
+    """Class → its colour, or a default one."""
+    defaults = default_colors(len(image_set.classes))
+    colors = {}
+    for (name, color), default in zip(image_set.classes.items(), defaults, strict=True):
+        colors[name] = color or default
+    return colors
 
-    good = [pair for pair in found.pairs if pair.size and pair.label_size in (None, pair.size) and not pair.faults]
-    shown = np.linspace(0, len(good) - 1, min(count, len(good))).round().astype(int) if good else []
-    paths, tiles = dict(indexing.find(images.root, images.layout)), []
-    for pair in (good[i] for i in shown):
-        size = (TILE, max(1, round(TILE * pair.size[1] / pair.size[0])))
-        tile = read_image(paths[pair.image_id], size)
-        known = pair.values is not None and all(value in images.coding.values for value in pair.values)
-        if known and images.layout.labels:
-            path = images.root / images.layout.labels.replace("{id}", pair.image_id)
-            tile = figures.overlay(tile, labels.read_label(path, images.coding, size), colors)
-        tiles.append(tile)
+
+def _tiles(image_set: ImageSet, survey: Survey, count: int, colors: Sequence[Color]) -> list[np.ndarray]:
+    """Up to `count` images of a set, evenly spread, with their labels over them where all values are known."""
+    root, layout, coding = image_set.root, image_set.layout, image_set.coding
+    paths = dict(indexing.find(root, layout))
+    sound_pairs = [pair for pair in survey.pairs if _is_sound(pair)]
+    tiles = []
+    for pair in _spread(sound_pairs, count):
+        image = paths[pair.image_id]
+        if _is_labelled(pair, coding):
+            label = root / layout.labels.replace("{id}", pair.image_id)
+            tiles.append(sheets.labelled_tile(image, label, pair.size, coding, colors))
+        else:
+            tiles.append(sheets.photograph_tile(image, pair.size))
     return tiles
+
+
+def _is_labelled(pair: Pair, coding: Coding) -> bool:
+    """Whether an image has a label, all of whose values are known."""
+    return pair.values is not None and coding.values.keys() >= pair.values.keys()
+
+
+def _is_sound(pair: Pair) -> bool:
+    """Whether an image can be read, and its label, if it has one, is of the same size."""
+    return bool(pair.size) and pair.label_size in (None, pair.size) and not pair.faults
+
+
+def _spread(pairs: list[Pair], count: int) -> list[Pair]:
+    """Up to `count` of the pairs, evenly spread."""
+    places = np.linspace(0, len(pairs) - 1, min(count, len(pairs))).round().astype(int)
+    return [pairs[place] for place in places]
