@@ -22,8 +22,8 @@ from workflow_runs import snakemake
 from cotrain.files import hdf5, labelfiles, tables
 from cotrain.files.scores import write_json
 from cotrain.method.labelmaps import SCALE, image_statistics
-from cotrain.report.charts import packed, steps
-from cotrain.stages.report import spread
+from cotrain.report.charts import histogram, packed
+from cotrain.report.pictures import spread
 
 CLASSES = ("road", "<b>car</b>", "sky & 'sea'")
 COLORS = ((128, 64, 128), (0, 0, 142), (70, 130, 180))
@@ -352,7 +352,7 @@ def test_pictures_are_of_the_images_that_are_in_most_rounds():
 
 
 def test_charts_cannot_end_their_script():
-    assert "</script" not in packed(steps({"</script><script>x": [1, 2]}, [0, 0.5, 1], "x", "y"))
+    assert "</script" not in packed(histogram({"</script><script>x": [1, 2]}, [0, 0.5, 1], "x", "y"))
 
 
 # ---- who reads it, and what it reads ----------------------------------------------------------------------------

@@ -1,4 +1,4 @@
-"""The charts of the report: bokeh's, as JSON that its library draws in a browser when they come into view."""
+"""Charts of the report: JSON that bokeh's JavaScript draws once a chart comes into view."""
 
 import json
 from collections.abc import Sequence
@@ -7,35 +7,33 @@ from types import ModuleType
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from bokeh.models import LegendItem
+    from bokeh.models import ColumnDataSource, LegendItem
     from bokeh.plotting import figure
 
 COLORS = ("#0072b2", "#d55e00", "#007a5a", "#a3457f", "#56b4e9", "#8a6d00", "#333333")  # Okabe and Ito's, darker
-STYLES = ("dotted", "dotdash", "dashed")
+LEVEL_STYLES = ("dotted", "dotdash", "dashed")
 MARKERS = ("circle", "square", "triangle", "diamond", "inverted_triangle", "star", "plus", "cross")
+OUTLINE = "#333333"
+TEXT_COLOR = "#222222"
+BAND = 0.8  # share of a name's room on the axis that its bars take
 
-Values = Sequence[float | None]  # percent, counts or seconds; None: no mark
-
-
-def _models() -> ModuleType:
-    """Bokeh's, imported where something is drawn: it takes a second."""
-    from bokeh import models
-
-    return models
+Values = Sequence[float | None]  # percent, counts or seconds; None: unknown
 
 
 def library() -> str:
-    """The JavaScript that draws what `packed` gives."""
+    """The JavaScript that draws what `packed` returns."""
     from bokeh.resources import Resources
 
-    return "\n".join(Resources(mode="inline", components=["bokeh"]).js_raw)
+    resources = Resources(mode="inline", components=["bokeh"])
+    return "\n".join(resources.js_raw)
 
 
 def packed(chart: "figure") -> str:
-    """A chart as JSON text, for `Bokeh.embed.embed_item`; it can stand in a script of a page."""
+    """A chart as JSON text for `Bokeh.embed.embed_item`, safe to stand in a script element."""
     from bokeh.embed import json_item
 
-    return json.dumps(json_item(chart), separators=(",", ":")).replace("<", "\\u003c")
+    text = json.dumps(json_item(chart), separators=(",", ":"))
+    return text.replace("<", "\\u003c")
 
 
 def curves(
@@ -44,99 +42,217 @@ def curves(
     axis: str,
     levels: dict[str, float] | None = None,
     colors: Sequence[str] = COLORS,
-    joined: Sequence[Sequence[str]] | None = None,
+    lines: Sequence[Sequence[str]] | None = None,
 ) -> "figure":
-    """Lines with a mark at each place; `series`: name → place → value. `levels` are drawn from side to side.
+    """Lines with a mark at each place.
 
-    `joined` are the places that a line goes through, for each line of a series; otherwise it goes through all.
+    series: name → place → value. levels: name → value of a horizontal line. lines: the places that each line of a
+    series joins; by default one line joins all.
     """
-    models = _models()
     chart = _figure(axis, x_range=places or ["none"], height=340)
     items = []
-    for n, (name, values) in enumerate(series.items()):
-        marks = {"color": colors[n % len(colors)], "marker": MARKERS[n % len(MARKERS)], "line_color": "#333333"}
-        drawn = []
-        for line in joined or [places]:
-            known = {place: values[place] for place in line if values.get(place) is not None}
-            data = {"place": list(known), "value": list(known.values()), "name": [name] * len(known)}
-            source = models.ColumnDataSource(data)
-            drawn.append(chart.line("place", "value", source=source, color=marks["color"], line_width=2))
-            drawn.append(chart.scatter("place", "value", source=source, size=9, **marks))
-        items.append(models.LegendItem(label=name, renderers=drawn))
-    for style, (name, value) in zip(STYLES, (levels or {}).items(), strict=False):
-        data = {"place": places, "value": [value] * len(places), "name": [name] * len(places)}
-        line = chart.line(
-            "place", "value", source=models.ColumnDataSource(data), color="#444444", line_dash=style, line_width=2
-        )
-        items.append(models.LegendItem(label=name, renderers=[line]))
+    for number, (name, values) in enumerate(series.items()):
+        color = colors[number % len(colors)]
+        marker = MARKERS[number % len(MARKERS)]
+        items.append(_curve(chart, name, values, lines or [places], color, marker))
+    for style, (name, value) in zip(LEVEL_STYLES, (levels or {}).items(), strict=False):
+        points = _points(name, dict.fromkeys(places, value), places)
+        items.append(_level(chart, name, points, style))
     chart.xaxis.major_label_orientation = 0.7
     return _with_legend(chart, items, [("", "@name"), ("", "@place"), (axis, "@value{0.0}")])
 
 
-def bars(series: dict[str, Values], names: list[str], axis: str, stacked: Sequence[str] | None = None) -> "figure":
-    """Horizontal bars at each of `names`, one for each of `series` side by side, or stacked in colours `stacked`."""
-    models, names = _models(), names or ["none"]
-    height = 90 + len(names) * (30 if stacked else 10 + 12 * len(series))
-    chart = _figure(axis, y_range=names[::-1], height=max(200, height), below=True)
-    items, left = [], [0.0] * len(names)
-    for n, (name, values) in enumerate(series.items()):
-        values = [value or 0.0 for value in values]
-        data = {"place": names, "left": left, "value": values, "name": [name] * len(names)}
-        data["right"] = [start + value for start, value in zip(left, values, strict=True)]
-        offset = 0.0 if stacked else 0.8 * ((len(series) - 1) / 2 - n) / len(series)
-        source = models.ColumnDataSource(data | {"y": [(place, offset) for place in names]})
-        color = (stacked or COLORS)[n % len(stacked or COLORS)]
-        thick = 0.8 if stacked else 0.8 / len(series)
-        style = {"color": color, "line_color": "#333333", "line_width": 0.5, "height": thick}
-        items.append(
-            models.LegendItem(
-                label=name, renderers=[chart.hbar("y", left="left", right="right", source=source, **style)]
-            )
+def _curve(
+    chart: "figure",
+    name: str,
+    values: dict[str, float | None],
+    lines: Sequence[Sequence[str]],
+    color: str,
+    marker: str,
+) -> "LegendItem":
+    """Draws the lines of a series, with a mark at each point; returns its entry of the legend."""
+    renderers = []
+    for line in lines:
+        points = _points(name, values, line)
+        renderers.append(chart.line("place", "value", source=points, color=color, line_width=2))
+        marks = chart.scatter(
+            "place",
+            "value",
+            source=points,
+            size=9,
+            color=color,
+            marker=marker,
+            line_color=OUTLINE,
         )
-        if stacked:
-            left = data["right"]
+        renderers.append(marks)
+    return _models().LegendItem(label=name, renderers=renderers)
+
+
+def _level(chart: "figure", name: str, points: "ColumnDataSource", style: str) -> "LegendItem":
+    """Draws a horizontal line; returns its entry of the legend."""
+    line = chart.line("place", "value", source=points, color="#444444", line_dash=style, line_width=2)
+    return _models().LegendItem(label=name, renderers=[line])
+
+
+def _points(name: str, values: dict[str, float | None], line: Sequence[str]) -> "ColumnDataSource":
+    """The known values at the places of a line."""
+    known_places = []
+    known_values = []
+    for place in line:
+        value = values.get(place)
+        if value is not None:
+            known_places.append(place)
+            known_values.append(value)
+    return _models().ColumnDataSource(
+        {
+            "place": known_places,
+            "value": known_values,
+            "name": [name] * len(known_places),
+        }
+    )
+
+
+def bars(series: dict[str, Values], names: list[str], axis: str) -> "figure":
+    """Horizontal bars at each of `names`, one of each series side by side."""
+    names = names or ["none"]
+    chart = _bar_chart(names, axis, row_height=10 + 12 * len(series))
+    starts = [0.0] * len(names)
+    items = []
+    for number, (name, values) in enumerate(series.items()):
+        thickness = BAND / len(series)
+        offset = BAND * ((len(series) - 1) / 2 - number) / len(series)
+        color = COLORS[number % len(COLORS)]
+        source = _bar_source(name, names, starts, _zero_for_unknown(values), offset)
+        items.append(_bar_item(chart, name, source, color, thickness))
+    return _bar_legend(chart, items, axis)
+
+
+def stacked_bars(series: dict[str, Values], names: list[str], axis: str, colors: Sequence[str]) -> "figure":
+    """One horizontal bar at each of `names`, in which the series follow each other in `colors`."""
+    names = names or ["none"]
+    chart = _bar_chart(names, axis, row_height=30)
+    starts = [0.0] * len(names)
+    items = []
+    for number, (name, values) in enumerate(series.items()):
+        color = colors[number % len(colors)]
+        source = _bar_source(name, names, starts, _zero_for_unknown(values), offset=0.0)
+        items.append(_bar_item(chart, name, source, color, BAND))
+        starts = source.data["right"]
+    return _bar_legend(chart, items, axis)
+
+
+def _bar_chart(names: list[str], axis: str, row_height: int) -> "figure":
+    height = max(200, 90 + len(names) * row_height)
+    return _figure(axis, y_range=names[::-1], height=height, values_below=True)
+
+
+def _zero_for_unknown(values: Values) -> list[float]:
+    return [value or 0.0 for value in values]
+
+
+def _bar_source(
+    name: str, names: list[str], starts: list[float], values: list[float], offset: float
+) -> "ColumnDataSource":
+    """Bars from `starts` on, `offset` above the middle of the room that each of `names` has."""
+    ends = [start + value for start, value in zip(starts, values, strict=True)]
+    return _models().ColumnDataSource(
+        {
+            "place": names,
+            "left": starts,
+            "value": values,
+            "name": [name] * len(names),
+            "right": ends,
+            "y": [(place, offset) for place in names],
+        }
+    )
+
+
+def _bar_item(chart: "figure", name: str, source: "ColumnDataSource", color: str, thickness: float) -> "LegendItem":
+    """Draws the bars of a series; returns its entry of the legend."""
+    renderer = chart.hbar(
+        "y",
+        left="left",
+        right="right",
+        source=source,
+        color=color,
+        line_color=OUTLINE,
+        line_width=0.5,
+        height=thickness,
+    )
+    return _models().LegendItem(label=name, renderers=[renderer])
+
+
+def _bar_legend(chart: "figure", items: "list[LegendItem]", axis: str) -> "figure":
     chart.x_range.start = 0
     return _with_legend(chart, items, [("", "@name"), ("", "@place"), (axis, "@value{0.0}")])
 
 
-def steps(series: dict[str, Values], edges: list[float], axis: str, count: str) -> "figure":
-    """Histograms with the same bins as lines of steps: name → a count for each bin between `edges`."""
-    models, chart = _models(), _figure(count, height=320)
+def histogram(series: dict[str, Values], edges: list[float], axis: str, count: str) -> "figure":
+    """Histograms with common bins as step lines: name → a count for each bin between `edges`."""
+    models = _models()
+    chart = _figure(count, height=320)
     chart.xaxis.axis_label = axis
-    middles = [(a + b) / 2 for a, b in pairwise(edges)]
+    middles = [(low + high) / 2 for low, high in pairwise(edges)]
     items = []
-    for n, (name, values) in enumerate(series.items()):
-        source = models.ColumnDataSource({"x": middles, "value": list(values), "name": [name] * len(middles)})
-        style = {
-            "color": COLORS[n % len(COLORS)],
-            "line_width": 2,
-            "line_dash": "solid" if n < len(COLORS) else "dashed",
-        }
-        items.append(
-            models.LegendItem(label=name, renderers=[chart.step("x", "value", source=source, mode="center", **style)])
+    for number, (name, counts) in enumerate(series.items()):
+        source = models.ColumnDataSource(
+            {
+                "x": middles,
+                "value": list(counts),
+                "name": [name] * len(middles),
+            }
         )
+        line = chart.step(
+            "x",
+            "value",
+            source=source,
+            mode="center",
+            color=COLORS[number % len(COLORS)],
+            line_width=2,
+            line_dash="solid" if number < len(COLORS) else "dashed",
+        )
+        items.append(models.LegendItem(label=name, renderers=[line]))
     return _with_legend(chart, items, [("", "@name"), (axis, "@x{0.000}"), (count, "@value")])
 
 
-def _figure(axis: str, below: bool = False, **options: object) -> "figure":
-    """An empty chart as wide as its place on the page."""
+def _models() -> ModuleType:
+    """Bokeh's models; importing them takes a second, so only what draws a chart does."""
+    from bokeh import models
+
+    return models
+
+
+def _figure(axis: str, values_below: bool = False, **options: object) -> "figure":
+    """An empty chart as wide as its place on the page; `axis` names its values, drawn at the left or below."""
     from bokeh.plotting import figure
 
     chart = figure(sizing_mode="stretch_width", tools="hover,reset,save", toolbar_location=None, **options)
-    (chart.xaxis if below else chart.yaxis).axis_label = axis
+    value_axis = chart.xaxis if values_below else chart.yaxis
+    value_axis.axis_label = axis
     for part in (*chart.xaxis, *chart.yaxis):
         part.axis_label_text_font_style = "normal"
-        part.axis_label_text_color = part.major_label_text_color = "#222222"
-        part.major_label_text_font_size = part.axis_label_text_font_size = "13px"
+        part.axis_label_text_color = TEXT_COLOR
+        part.major_label_text_color = TEXT_COLOR
+        part.major_label_text_font_size = "13px"
+        part.axis_label_text_font_size = "13px"
     return chart
 
 
 def _with_legend(chart: "figure", items: "list[LegendItem]", hover: list[tuple[str, str]]) -> "figure":
-    """The legend below, where it has room on a telephone too; a click on a name hides what it stands for."""
+    """Adds a legend below the chart, where a telephone has room for it; a click on a name hides its marks."""
     chart.hover.tooltips = hover
-    legend = _models().Legend(items=items, click_policy="hide", ncols=2, padding=2, margin=2, location="bottom_left")
+    legend = _models().Legend(
+        items=items,
+        click_policy="hide",
+        ncols=2,
+        padding=2,
+        margin=2,
+        location="bottom_left",
+    )
     legend.border_line_color = None
-    legend.label_text_font_size, legend.label_text_color = "12px", "#222222"
+    legend.label_text_font_size = "12px"
+    legend.label_text_color = TEXT_COLOR
     chart.add_layout(legend, "below")
-    chart.height += 24 * -(-len(items) // 2)
+    lines = -(-len(items) // 2)
+    chart.height += 24 * lines
     return chart
