@@ -28,15 +28,25 @@ def run(
     `--markdown` and `--html` are that table, `--out` the same as CSV with all digits. `--round` names the round whose
     scores are compared (otherwise the last that is not the upper bound).
     """
-    if twice := [path for path in runs if sum(path.resolve() == other.resolve() for other in runs) > 1]:
-        raise BadInput(f"{twice[0]}: given twice; give each run once")
-    frame = comparison.table([comparison.read(path, round) for path in runs])
-    text = comparison.shown(frame)
+    _check_distinct(runs)
+    table = comparison.table([comparison.read(folder, round) for folder in runs])
+    text = comparison.as_text(table)
     if out:
         with atomic.replacing(out) as temporary:
-            frame.to_csv(temporary, index=False, float_format="%.6f", lineterminator="\n")
+            table.to_csv(temporary, index=False, float_format="%.6f", lineterminator="\n")
     if markdown:
-        atomic.write_bytes(markdown, (text.to_markdown(index=False, disable_numparse=True) + "\n").encode())
+        lines = text.to_markdown(index=False, disable_numparse=True)
+        atomic.write_bytes(markdown, f"{lines}\n".encode())
     if html:
-        atomic.write_bytes(html, PAGE.format(table=text.to_html(index=False)).encode())
+        page = PAGE.format(table=text.to_html(index=False))
+        atomic.write_bytes(html, page.encode())
     print(text.T.to_string(header=False))
+
+
+def _check_distinct(folders: list[Path]) -> None:
+    """Raises BadInput if a folder is given twice, under whatever names."""
+    resolved = set()
+    for folder in folders:
+        if folder.resolve() in resolved:
+            raise BadInput(f"{folder}: given twice; give each run once")
+        resolved.add(folder.resolve())

@@ -1,4 +1,4 @@
-"""Finished runs side by side: their scores, what they took and what differs in their configs; seeds as one row."""
+"""Finished runs as rows of a table: scores, hours, and where their configs differ; seeds are averaged."""
 
 import json
 from pathlib import Path
@@ -14,49 +14,71 @@ from cotrain.reruns.tickets import WITHOUT_EFFECT, config_of
 from cotrain.settings.types import SUMMARY
 
 UPPER_BOUND = "upper_bound"
-PLACES = {"run", "results", "data.root"}  # keys that say where, and not what
-NETWORK = ("train", "infer", "evaluate")  # stages that take a GPU where there is one
+SCORES = ("miou", "gap_closed")
+HOURS = ("hours", "network_hours")
+HEADINGS = {"miou": "mIoU", "gap_closed": "gap closed", "hours": "hours", "network_hours": "network hours"}
+PLACES = {"run", "results", "data.root"}  # config keys that say where files are
+NETWORK_STAGES = ("train", "infer", "evaluate")  # those that take a GPU where there is one
+
+Config = dict[str, object]  # dotted key → value
 
 
 class Run(NamedTuple):
     """What is known of a finished run."""
 
     name: str
-    round: str
-    scores: dict[str, float]  # miou and gap_closed, shares
-    iou: dict[str, float]  # class → share; the label set's further means too
-    config: dict[str, object]  # dotted key → value, as far as its jobs read it
-    hours: float | None  # of all jobs; None if not known of each
+    round: str  # that the scores are of
+    scores: dict[str, float]  # SCORES → share
+    iou: dict[str, float]  # class, or further mean of the label set → share
+    config: Config  # as far as the run's jobs read it
+    hours: float | None  # of all jobs; None if one does not say
     network_hours: float | None  # of jobs with a network
 
 
-def read(folder: Path, round: str = "") -> Run:
-    """A run from its folder; scores are those of `round`, by default of the last model that is not the upper bound."""
+def read(folder: Path, round_name: str = "") -> Run:
+    """A run from its folder, with the scores of a round, by default of the last that is not the upper bound."""
     path = folder / "summary.csv"
     if not path.is_file():
         raise BadInput(f"{folder}: it has no summary.csv; give the folder of a finished run with a validation set")
-    table = tables.read_summary(path)
-    known = [name for name in table.index if name != UPPER_BOUND]
-    chosen = round or (known[-1] if known else "none")
-    if chosen not in table.index:
-        raise BadInput(f"{path}: no row of the round {chosen}; there are: {', '.join(table.index)}")
+    summary = tables.read_summary(path)
+    round_name = round_name or _last_model(summary)
+    if round_name not in summary.index:
+        raise BadInput(f"{path}: no row of the round {round_name}; there are: {', '.join(summary.index)}")
     try:
-        values = table.loc[chosen].drop("name").astype(float).to_dict()
+        shares = summary.loc[round_name].drop("name").astype(float).to_dict()
     except ValueError:
-        raise BadInput(f"{path}: the row of {chosen} holds what is no number; make it again") from None
-    scores = {name: values.pop(name) for name in SUMMARY[2:]}
-    took = _hours(folder)
-    return Run(folder.resolve().name, chosen, scores, values, config_of(folder), *took)
+        raise BadInput(f"{path}: the row of {round_name} holds what is no number; make it again") from None
+    classes = [name for name in summary if name not in SUMMARY]
+    hours, network_hours = _hours(folder / "logs")
+    return Run(
+        name=folder.resolve().name,
+        round=round_name,
+        scores={name: shares[name] for name in SCORES},
+        iou={name: shares[name] for name in classes},
+        config=config_of(folder),
+        hours=hours,
+        network_hours=network_hours,
+    )
 
 
-def _hours(folder: Path) -> tuple[float | None, float | None]:
-    """Of all jobs, and of those with a network, by the last line of their logs; None if one does not say."""
-    logs = folder / "logs"
-    found = times(logs)
-    if not found or len(found) < len(list(logs.rglob("*.log"))):
+def _last_model(summary: pd.DataFrame) -> str:
+    """The last round of a summary that is not the upper bound."""
+    rounds = [name for name in summary.index if name != UPPER_BOUND]
+    return rounds[-1] if rounds else "none"
+
+
+def _hours(logs: Path) -> tuple[float | None, float | None]:
+    """Hours of all jobs, and of those with a network, by the last lines of their logs; None if one does not say."""
+    jobs = times(logs)
+    if not jobs or len(jobs) < len(list(logs.rglob("*.log"))):
         return None, None
-    network = [seconds for stage, seconds, _ in found.values() if stage in NETWORK]
-    return sum(seconds for _, seconds, _ in found.values()) / 3600, sum(network) / 3600
+    seconds = 0.0
+    network_seconds = 0.0
+    for stage, seconds_of_job, _ in jobs.values():
+        seconds += seconds_of_job
+        if stage in NETWORK_STAGES:
+            network_seconds += seconds_of_job
+    return seconds / 3600, network_seconds / 3600
 
 
 def table(runs: list[Run]) -> pd.DataFrame:
@@ -65,63 +87,112 @@ def table(runs: list[Run]) -> pd.DataFrame:
     Columns: runs, n, seeds, round; miou, gap_closed, each with …_sd; hours, network_hours (means); `config KEY` for
     each key that differs between rows; `iou CLASS` and `iou CLASS sd`. Scores are shares; empty where not known.
     """
+    groups = _groups(runs)
+    keys = _differing_keys([group[0].config for group in groups])
+    return pd.DataFrame([_row(group, keys) for group in groups])
+
+
+def _groups(runs: list[Run]) -> list[list[Run]]:
+    """Runs that differ in the seed alone, together."""
     groups: list[list[Run]] = []
     for run in runs:
-        same = next((group for group in groups if _alike(group[0], run)), None)
-        groups.append([run]) if same is None else same.append(run)
-    configs = [group[0].config for group in groups]
-    keys = sorted(set().union(*configs) - PLACES - {"seed"})
-    differing = [k for k in keys if _counts(k) and len({json.dumps(c[k]) for c in configs if k in c}) > 1]
-    rows = []
-    for config, alike in zip(configs, groups, strict=True):
-        row = {"runs": ", ".join(run.name for run in alike), "n": len(alike)}
-        row |= {"seeds": ", ".join(str(run.config.get("seed", "")) for run in alike), "round": alike[0].round}
-        for name in ("miou", "gap_closed"):
-            row |= _spread(name, f"{name}_sd", [run.scores[name] for run in alike])
-        for name in ("hours", "network_hours"):
-            took = [getattr(run, name) for run in alike]
-            row[name] = None if None in took else float(np.mean(took))
-        row |= {f"config {k}": json.dumps(config[k]) if k in config else "" for k in differing}
-        for c in alike[0].iou:
-            row |= _spread(f"iou {c}", f"iou {c} sd", [run.iou[c] for run in alike])
-        rows.append(row)
-    return pd.DataFrame(rows)
+        for group in groups:
+            if _differ_in_seed_alone(group[0], run):
+                group.append(run)
+                break
+        else:
+            groups.append([run])
+    return groups
 
 
-def _alike(one: Run, other: Run) -> bool:
-    """Whether two runs differ in the seed alone, as far as both say what they were made by."""
-    both = one.config.keys() & other.config.keys() - PLACES - {"seed"}
-    same = all(one.config[key] == other.config[key] for key in both if _counts(key))
-    return bool(both) and same and (one.round, one.iou.keys()) == (other.round, other.iou.keys())
+def _differ_in_seed_alone(run: Run, other: Run) -> bool:
+    """Whether they do as far as is known; false if nothing is known of what either was made with."""
+    if run.round != other.round or run.iou.keys() != other.iou.keys():
+        return False
+    common = run.config.keys() & other.config.keys() - PLACES - {"seed"}
+    if not common:
+        return False
+    return all(run.config[key] == other.config[key] for key in common if _has_effect(key))
 
 
-def _counts(key: str) -> bool:
+def _has_effect(key: str) -> bool:
+    """Whether a config key changes what is computed."""
     return key.rpartition(".")[2] not in WITHOUT_EFFECT
 
 
-def _spread(name: str, sd: str, values: list[float]) -> dict[str, float]:
-    return {name: float(np.mean(values)), sd: float(np.std(values, ddof=1)) if len(values) > 1 else np.nan}
+def _differing_keys(configs: list[Config]) -> list[str]:
+    """Keys, sorted, that have more than one value in the configs that have them."""
+    keys = set().union(*configs) - PLACES - {"seed"}
+    differing = []
+    for key in sorted(keys):
+        values = {json.dumps(config[key]) for config in configs if key in config}
+        if _has_effect(key) and len(values) > 1:
+            differing.append(key)
+    return differing
 
 
-def shown(frame: pd.DataFrame) -> pd.DataFrame:
-    """The table as text for people: percent, mean ± standard deviation; columns of which nothing is known left out."""
-    text = pd.DataFrame({"runs": frame["runs"], "n": frame["n"].astype(str), "round": frame["round"]})
-    heads = {"miou": "mIoU", "gap_closed": "gap closed", "hours": "hours", "network_hours": "network hours"}
-    for name, head in heads.items():
+def _row(group: list[Run], keys: list[str]) -> dict[str, object]:
+    """The row of runs that differ in the seed alone; `keys` of the config are shown."""
+    first = group[0]
+    row: dict[str, object] = {
+        "runs": ", ".join(run.name for run in group),
+        "n": len(group),
+        "seeds": ", ".join(str(run.config.get("seed", "")) for run in group),
+        "round": first.round,
+    }
+    for name in SCORES:
+        shares = [run.scores[name] for run in group]
+        row[name] = float(np.mean(shares))
+        row[f"{name}_sd"] = _deviation(shares)
+    for name in HOURS:
+        hours = [getattr(run, name) for run in group]
+        row[name] = None if None in hours else float(np.mean(hours))
+    for key in keys:
+        row[f"config {key}"] = json.dumps(first.config[key]) if key in first.config else ""
+    for class_name in first.iou:
+        shares = [run.iou[class_name] for run in group]
+        row[f"iou {class_name}"] = float(np.mean(shares))
+        row[f"iou {class_name} sd"] = _deviation(shares)
+    return row
+
+
+def _deviation(values: list[float]) -> float:
+    """Sample standard deviation; NaN of one value."""
+    return float(np.std(values, ddof=1)) if len(values) > 1 else np.nan
+
+
+def as_text(frame: pd.DataFrame) -> pd.DataFrame:
+    """The table for people: percent, mean ± standard deviation; columns of which nothing is known are left out."""
+    text = pd.DataFrame(
+        {
+            "runs": frame["runs"],
+            "n": frame["n"].astype(str),
+            "round": frame["round"],
+        }
+    )
+    for name in SCORES:
         if frame[name].notna().any():
-            spread = frame.get(f"{name}_sd")
-            scale, digits = (1, 2) if "hours" in name else (100, 1)
-            text[head] = _texts(frame[name].astype(float) * scale, None if spread is None else spread * scale, digits)
+            text[HEADINGS[name]] = _percent(frame[name], frame[f"{name}_sd"])
+    for name in HOURS:
+        if frame[name].notna().any():
+            text[HEADINGS[name]] = [_number(hours, digits=2) for hours in frame[name].astype(float)]
     for name in frame.filter(regex="^config "):
         text[name.removeprefix("config ")] = frame[name]
     for name in frame.filter(regex="^iou .*(?<! sd)$"):
-        text[name.removeprefix("iou ")] = _texts(frame[name] * 100, frame[f"{name} sd"] * 100, 1)
+        text[name.removeprefix("iou ")] = _percent(frame[name], frame[f"{name} sd"])
     return text
 
 
-def _texts(means: pd.Series, spreads: pd.Series | None, digits: int) -> list[str]:
-    known = spreads if spreads is not None else pd.Series(np.nan, means.index)
-    return [
-        "" if np.isnan(m) else f"{m:.{digits}f}" + ("" if np.isnan(s) else f" ± {s:.{digits}f}")
-        for m, s in zip(means, known, strict=True)
-    ]
+def _percent(means: pd.Series, deviations: pd.Series) -> list[str]:
+    """Means and standard deviations in percent; "" for what is not known."""
+    texts = []
+    for mean, deviation in zip(means.astype(float) * 100, deviations * 100, strict=True):
+        text = _number(mean, digits=1)
+        if text and not np.isnan(deviation):
+            text += f" ± {_number(deviation, digits=1)}"
+        texts.append(text)
+    return texts
+
+
+def _number(value: float, digits: int) -> str:
+    return "" if np.isnan(value) else f"{value:.{digits}f}"

@@ -1,6 +1,7 @@
-"""What is in a file of ours, for people: lines of text, and its maps as pictures."""
+"""What `show` prints of a file, and the pictures that it can make of it."""
 
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
@@ -11,227 +12,315 @@ from cotrain.base.errors import BadInput
 from cotrain.data.colors import Color, colorize, default_colors
 from cotrain.files import contract, hdf5, scores, tables
 from cotrain.files.sidecars import kept
-from cotrain.method.labelmaps import SCALE, VOID
+from cotrain.method.labelmaps import SCALE
 from cotrain.settings.types import SUMMARY
 
-ROWS = 20  # of a table that is shown from its head
+MAX_ROWS = 20  # of a table that is shown from its head
+SETTINGS_OF_TRAINING = ("name", "source_size", "target_size", "batch", "seed", "course")
 
-Pictures = dict[str, Callable[[], np.ndarray]]  # name → how to make it, (H, W, 3) uint8
+Picture = Callable[[], np.ndarray]  # makes sRGB (H, W, 3) uint8
 
 
-class Exhibit(NamedTuple):
+class Contents(NamedTuple):
+    """What is in a file."""
+
     lines: list[str]
-    pictures: Pictures
+    pictures: dict[str, Picture]  # by name; none of tables, scores and models
 
 
-def of(path: Path, count: int, colors: dict[str, Color]) -> Exhibit:
-    """`count` images are listed and pictured; `colors` of classes, the others have colours of their own."""
+def of(path: Path, count: int, colors: dict[str, Color]) -> Contents:
+    """Contents of a file, with `count` images listed and pictured; classes without a colour get a default one.
+
+    Raises BadInput if it is not a file of cotrain that can be shown.
+    """
     try:
-        head = path.open("rb").read(8)
+        with path.open("rb") as file:
+            head = file.read(8)
     except OSError as error:
         raise BadInput(f"{path}: cannot be read ({error.strerror}); give one of cotrain's files") from None
     if head.startswith(b"\x89HDF"):
-        found = _hdf5(path, count, colors)
+        contents = _of_hdf5(path, count, colors)
     elif head.startswith(b"PK"):
-        found = _tensors(path)
+        contents = Contents(_describe_model(path), {})
     elif path.suffix == ".json":
-        found = _json(path)
+        contents = Contents(_describe_scores(path), {})
     elif path.suffix == ".csv":
-        found = _csv(path, count)
+        contents = Contents(_describe_csv(path, count), {})
     else:
         raise BadInput(f"{path}: not a file that can be shown; give an HDF5, CSV, JSON or model file of cotrain")
-    return Exhibit([*found.lines, *_making(path)], found.pictures)
+    sidecar = kept(path)
+    if sidecar:
+        stage = sidecar["provenance"]["stage"]
+        contents.lines.extend(["", f"made by cotrain {stage}; more: cotrain explain {path}"])
+    return contents
 
 
-def _making(path: Path) -> list[str]:
-    made = (kept(path) or {}).get("provenance")
-    return ["", f"made by cotrain {made['stage']}; more: cotrain explain {path}"] if made else []
+def pictures(contents: Contents, folder: Path) -> Iterator[tuple[Path, np.ndarray]]:
+    """Path below `folder` and pixels of each picture, made one at a time."""
+    for name, picture in contents.pictures.items():
+        yield folder / f"{name}.png", picture()
+
+
+# ---- lines ------------------------------------------------------------------------------------------------------
 
 
 def _table(frame: pd.DataFrame, more: int = 0) -> list[str]:
-    """Its lines; numbers as they are, nothing for what is not known."""
-    text = frame.to_string(index=False, na_rep="", max_colwidth=60, float_format=lambda value: f"{value:.4g}")
-    return ["", *text.splitlines(), *([f"… and {more} more"] if more > 0 else [])]
+    """The lines of a table, after an empty one; nothing for what is not known; `more` rows are not shown."""
+    text = frame.to_string(index=False, na_rep="", max_colwidth=60, float_format="{:.4g}".format)
+    lines = ["", *text.splitlines()]
+    if more > 0:
+        lines.append(f"… and {more} more")
+    return lines
 
 
-def _percent(values: Sequence[float]) -> list[str]:
-    return ["" if np.isnan(value) else f"{100 * value:.1f} %" for value in np.asarray(values, float)]
+def _list(title: str, image_ids: list[str], count: int) -> list[str]:
+    """The lines of a list of the first `count` images, after an empty one."""
+    lines = ["", f"{title}:"]
+    lines += [f"  {image_id}" for image_id in image_ids[:count]]
+    if len(image_ids) > count:
+        lines.append(f"… and {len(image_ids) - count} more")
+    return lines
 
 
-def _shares(pixels: np.ndarray) -> np.ndarray:
-    return pixels / max(1, pixels.sum())
+def _percent(shares: Sequence[float]) -> list[str]:
+    """Shares as percent; "" for NaN."""
+    texts = []
+    for share in np.asarray(shares, float):
+        texts.append("" if np.isnan(share) else f"{100 * share:.1f} %")
+    return texts
+
+
+def _shares(pixels: np.ndarray) -> list[str]:
+    """The share of each class of all pixels, as percent."""
+    return _percent(pixels / max(1, pixels.sum()))
+
+
+def _mean(sums: np.ndarray, counts: np.ndarray) -> np.ndarray:
+    """sums / counts; NaN where nothing was counted."""
+    return np.divide(sums, counts, out=np.full(len(counts), np.nan), where=counts > 0)
 
 
 # ---- HDF5 -------------------------------------------------------------------------------------------------------
 
 
-def _hdf5(path: Path, count: int, colors: dict[str, Color]) -> Exhibit:
+def _of_hdf5(path: Path, count: int, colors: dict[str, Color]) -> Contents:
     with hdf5.open_hdf5(path) as file:
         kind = file.format.removeprefix("cotrain-")
-    shown = {
+    kinds = {
         "predictions": _predictions,
         "pseudolabels": _pseudolabels,
         "statistics": _statistics,
         "pictures": _evaluated,
     }
-    if kind not in shown:
+    if kind not in kinds:
         raise BadInput(f"{path}: {kind} cannot be shown; give predictions, pseudo-labels, statistics or pictures")
     with hdf5.open_hdf5(path, kind) as file:
-        default = default_colors(len(file.classes))
-        palette = [colors.get(name, color) for name, color in zip(file.classes, default, strict=True)]
-        return shown[kind](path, file, count, palette)
+        palette = []
+        for name, default in zip(file.classes, default_colors(len(file.classes)), strict=True):
+            palette.append(colors.get(name, default))
+        return kinds[kind](path, file, count, palette)
 
 
-def _predictions(path: Path, file: hdf5.Contents, count: int, colors: list[Color]) -> Exhibit:
-    ids, (_, keep, height, width) = hdf5.image_ids(file), file["label"].shape
+def _predictions(path: Path, file: hdf5.Contents, count: int, palette: list[Color]) -> Contents:
+    image_ids = hdf5.image_ids(file)
+    _, kept_classes, height, width = file["label"].shape
     histogram = file["histogram"][:]
     pixels = histogram.sum(axis=1)
-    mean = np.divide(
-        histogram @ np.arange(SCALE + 1), pixels * SCALE, out=np.full(len(pixels), np.nan), where=pixels > 0
-    )
-    classes = {"class": file.classes, "pixels": pixels, "share": _percent(_shares(pixels)), "mean confidence": mean}
-    lines = [f"predictions of {len(ids)} images of {height} × {width} pixels, the {keep} most probable of each pixel's"]
-    lines[0] += f" {len(file.classes)} classes"
-    pictures: Pictures = {}
-    for i, name in enumerate(ids[:count]):
-        pictures[f"{name}_label"] = _map(path, "label", (i, 0), colors)
-        pictures[f"{name}_confidence"] = _confidence(path, i)
-    return Exhibit([*lines, *_table(pd.DataFrame(classes)), *_listed("first images", ids, count)], pictures)
-
-
-def _pseudolabels(path: Path, file: hdf5.Contents, count: int, colors: list[Color]) -> Exhibit:
-    ids, (_, height, width) = hdf5.image_ids(file), file["label"].shape
-    confidence, pixels, of_class = (file[name][:] for name in ("confidence", "class_pixels", "class_confidence"))
-    rounds = pd.Series(file["round"].asstr()[:]).value_counts(sort=False)
-    labelled = pixels.sum(axis=1) / (height * width)
-    images = (pixels > 0).sum(axis=0)
-    mean = np.divide(
-        np.nansum(of_class * pixels, axis=0), pixels.sum(axis=0), out=np.full(len(images), np.nan), where=images > 0
-    )
+    confidence_sums = histogram @ np.arange(SCALE + 1)
     classes = {
         "class": file.classes,
-        "images": images,
-        "pixels": pixels.sum(axis=0),
-        "share": _percent(_shares(pixels.sum(axis=0))),
-        "mean confidence": mean,
+        "pixels": pixels,
+        "share": _shares(pixels),
+        "mean confidence": _mean(confidence_sums, pixels * SCALE),
     }
-    coverage = labelled.mean() if len(ids) else np.nan
-    lines = [f"pseudo-labels of {len(ids)} images of {height} × {width} pixels, {len(file.classes)} classes"]
-    lines += [f"coverage: {_percent([coverage])[0] or 'none'} of the pixels have a label"]
-    lines += [f"round {name or 'not said'}: {number} images" for name, number in rounds.items()]
+    size = f"{len(image_ids)} images of {height} × {width} pixels"
+    lines = [
+        f"predictions of {size}, the {kept_classes} most probable of each pixel's {len(file.classes)} classes",
+        *_table(pd.DataFrame(classes)),
+        *_list("first images", image_ids, count),
+    ]
+    pictures = {}
+    for number, image_id in enumerate(image_ids[:count]):
+        pictures[f"{image_id}_label"] = partial(_label_map, path, "label", (number, 0), palette)
+        pictures[f"{image_id}_confidence"] = partial(_confidence_map, path, number)
+    return Contents(lines, pictures)
+
+
+def _pseudolabels(path: Path, file: hdf5.Contents, count: int, palette: list[Color]) -> Contents:
+    image_ids = hdf5.image_ids(file)
+    _, height, width = file["label"].shape
+    confidence = file["confidence"][:]
+    class_pixels = file["class_pixels"][:]
+    class_confidence = file["class_confidence"][:]
+    pixels = class_pixels.sum(axis=0)
+    confidence_sums = np.nansum(class_confidence * class_pixels, axis=0)
+    classes = {
+        "class": file.classes,
+        "images": (class_pixels > 0).sum(axis=0),
+        "pixels": pixels,
+        "share": _shares(pixels),
+        "mean confidence": _mean(confidence_sums, pixels),
+    }
+    labelled = class_pixels.sum(axis=1) / (height * width)
     best = np.argsort(-confidence, kind="stable")[:count]
-    top = {
-        "most confident images": [ids[i] for i in best],
+    most_confident = {
+        "most confident images": [image_ids[place] for place in best],
         "confidence": confidence[best],
         "labelled": _percent(labelled[best]),
     }
-    pictures = {f"{ids[i]}_label": _map(path, "label", int(i), colors) for i in best}
-    more = len(ids) - len(best)
-    return Exhibit([*lines, *_table(pd.DataFrame(classes)), *_table(pd.DataFrame(top), more)], pictures)
+    size = f"{len(image_ids)} images of {height} × {width} pixels"
+    lines = [
+        f"pseudo-labels of {size}, {len(file.classes)} classes",
+        _coverage(labelled),
+        *_rounds(file),
+        *_table(pd.DataFrame(classes)),
+        *_table(pd.DataFrame(most_confident), more=len(image_ids) - len(best)),
+    ]
+    pictures = {}
+    for place in best:
+        pictures[f"{image_ids[place]}_label"] = partial(_label_map, path, "label", int(place), palette)
+    return Contents(lines, pictures)
 
 
-def _statistics(path: Path, file: hdf5.Contents, count: int, _: list[Color]) -> Exhibit:
-    ids, pixels = hdf5.image_ids(file), file["class_pixels"][:]
-    total = pixels.sum(axis=0)
-    classes = {"class": file.classes, "images": (pixels > 0).sum(axis=0), "pixels": total}
-    classes["share"] = _percent(_shares(total))
-    lines = [f"class counts of {len(ids)} images, {len(file.classes)} classes"]
-    pictures: Pictures = {}
+def _coverage(labelled: np.ndarray) -> str:
+    """labelled: share of the pixels of each image that have a label."""
+    coverage = "none"
+    if len(labelled):
+        [coverage] = _percent([labelled.mean()])
+    return f"coverage: {coverage} of the pixels have a label"
+
+
+def _rounds(file: hdf5.Contents) -> Iterator[str]:
+    """How many images were labelled in each round."""
+    rounds = pd.Series(file["round"].asstr()[:])
+    for name, number in rounds.value_counts(sort=False).items():
+        yield f"round {name or 'not said'}: {number} images"
+
+
+def _statistics(path: Path, file: hdf5.Contents, count: int, _: list[Color]) -> Contents:
+    image_ids = hdf5.image_ids(file)
+    class_pixels = file["class_pixels"][:]
+    pixels = class_pixels.sum(axis=0)
+    classes = {
+        "class": file.classes,
+        "images": (class_pixels > 0).sum(axis=0),
+        "pixels": pixels,
+        "share": _shares(pixels),
+    }
+    lines = [f"class counts of {len(image_ids)} images, {len(file.classes)} classes"]
+    pictures = {}
     if "prior" in file:
-        lines += [f"spatial prior of {' × '.join(map(str, file['prior'].shape[1:]))} pixels"]
-        pictures = {f"prior_{name}": _grey(path, "prior", c) for c, name in enumerate(file.classes)}
-    return Exhibit([*lines, *_table(pd.DataFrame(classes)), *_listed("first images", ids, count)], pictures)
+        height, width = file["prior"].shape[1:]
+        lines.append(f"spatial prior of {height} × {width} pixels")
+        for number, name in enumerate(file.classes):
+            pictures[f"prior_{name}"] = partial(_prior_map, path, number)
+    lines += _table(pd.DataFrame(classes))
+    lines += _list("first images", image_ids, count)
+    return Contents(lines, pictures)
 
 
-def _evaluated(path: Path, file: hdf5.Contents, count: int, colors: list[Color]) -> Exhibit:
-    ids = hdf5.image_ids(file)
-    lines = [f"predictions and truth of {len(ids)} images, {len(file.classes)} classes: {', '.join(file.classes)}"]
-    kinds = ("prediction", "truth")
-    pictures = {f"{name}_{kind}": _map(path, f"{kind}/{name}", (), colors) for name in ids[:count] for kind in kinds}
-    return Exhibit([*lines, *_listed("images", ids, count)], pictures)
+def _evaluated(path: Path, file: hdf5.Contents, count: int, palette: list[Color]) -> Contents:
+    image_ids = hdf5.image_ids(file)
+    classes = f"{len(file.classes)} classes: {', '.join(file.classes)}"
+    lines = [
+        f"predictions and truth of {len(image_ids)} images, {classes}",
+        *_list("images", image_ids, count),
+    ]
+    pictures = {}
+    for image_id in image_ids[:count]:
+        for kind in ("prediction", "truth"):
+            pictures[f"{image_id}_{kind}"] = partial(_label_map, path, f"{kind}/{image_id}", (), palette)
+    return Contents(lines, pictures)
 
 
-def _listed(title: str, ids: list[str], count: int) -> list[str]:
-    more = [f"… and {len(ids) - count} more"] if len(ids) > count else []
-    return ["", f"{title}:", *(f"  {name}" for name in ids[:count]), *more]
-
-
-def _read(path: Path, name: str, place: object) -> np.ndarray:
+def _read(path: Path, dataset: str, place: object) -> np.ndarray:
     with hdf5.open_hdf5(path) as file:
-        return file[name][place]
+        return file[dataset][place]
 
 
-def _map(path: Path, name: str, place: object, colors: list[Color]) -> Callable[[], np.ndarray]:
-    return lambda: colorize(_read(path, name, place), colors)
+def _label_map(path: Path, dataset: str, place: object, palette: list[Color]) -> np.ndarray:
+    return colorize(_read(path, dataset, place), palette)
 
 
-def _confidence(path: Path, i: int) -> Callable[[], np.ndarray]:
-    return lambda: _as_grey(_read(path, "confidence", (i, 0)) / SCALE)
+def _confidence_map(path: Path, number: int) -> np.ndarray:
+    """Confidence of the most probable class; 1 is white."""
+    return _grey(_read(path, "confidence", (number, 0)) / SCALE)
 
 
-def _grey(path: Path, name: str, place: object) -> Callable[[], np.ndarray]:
-    def picture() -> np.ndarray:
-        values = _read(path, name, place)
-        return _as_grey(values / max(float(values.max()), 1e-9))
-
-    return picture
+def _prior_map(path: Path, number: int) -> np.ndarray:
+    """Spatial prior of a class; its maximum is white."""
+    shares = _read(path, "prior", number)
+    return _grey(shares / max(float(shares.max()), 1e-9))
 
 
-def _as_grey(shares: np.ndarray) -> np.ndarray:
-    return np.repeat(np.rint(shares * VOID).astype(np.uint8)[..., None], 3, axis=2)
+def _grey(shares: np.ndarray) -> np.ndarray:
+    """Shares (H, W) in [0, 1] → grey sRGB (H, W, 3) uint8."""
+    levels = np.rint(shares * 255).astype(np.uint8)
+    return np.repeat(levels[..., None], 3, axis=2)
 
 
 # ---- tables, JSON, models ---------------------------------------------------------------------------------------
 
 
-def _csv(path: Path, count: int) -> Exhibit:
-    frame = tables.read_csv(path, [])
-    kind = next((name for name, columns in contract.TABLES.items() if {*columns} <= {*frame}), None)
-    if kind:
-        frame = tables.read_table(path, kind)
-    elif {*SUMMARY} <= {*frame}:
-        kind, frame = "summary", tables.read_summary(path).reset_index()
-    lines = [f"{kind or 'unknown'} table of {len(frame)} rows: {', '.join(frame)}"]
+def _describe_csv(path: Path, count: int) -> list[str]:
+    frame, kind = _read_csv(path)
+    lines = [f"{kind} table of {len(frame)} rows: {', '.join(frame)}"]
+    rows = max(MAX_ROWS, count)
+    if kind in ("index", "selected", "color"):  # a row for each image
+        rows = count
     if kind == "index":
         sizes = frame.groupby(["height", "width"]).size().sort_values(ascending=False)
-        lines += [f"{n} images of {height} × {width} pixels" for (height, width), n in sizes.head(5).items()]
-        lines += [f"with a label: {(frame['label'] != '').sum()}"]
-    if kind == "selected":
+        for (height, width), images in sizes.head(5).items():
+            lines.append(f"{images} images of {height} × {width} pixels")
+        lines.append(f"with a label: {(frame['label'] != '').sum()}")
+        frame = frame[["image_id", "image", "label"]]
+    elif kind == "color":
+        frame = frame[["image_id", "target_id"]]
+    elif kind == "selected":
         frame = frame.sort_values("confidence", ascending=False, kind="stable")
-    rows = count if kind in ("index", "selected", "color") else max(ROWS, count)
-    if kind in ("index", "color"):
-        frame = frame[["image_id", *(["image", "label"] if kind == "index" else ["target_id"])]]
-    return Exhibit([*lines, *_table(frame.head(rows), len(frame) - rows)], {})
+    return lines + _table(frame.head(rows), more=len(frame) - rows)
 
 
-def _json(path: Path) -> Exhibit:
+def _read_csv(path: Path) -> tuple[pd.DataFrame, str]:
+    """A table and its kind, which its columns tell; checked if it is one of ours."""
+    frame = tables.read_csv(path, text=[])
+    for kind, columns in contract.TABLES.items():
+        if set(columns) <= set(frame):
+            return tables.read_table(path, kind), kind
+    if set(SUMMARY) <= set(frame):
+        return tables.read_summary(path).reset_index(), "summary"
+    return frame, "unknown"
+
+
+def _describe_scores(path: Path) -> list[str]:
     content = scores.read_json(path)
     if not isinstance(content, dict) or not isinstance(content.get("classes"), list):
         raise BadInput(f"{path}: it has no classes; give a file of evaluate or measure")
-    columns = {k: v for k in ("iou", "precision", "class_share") if isinstance(v := content.get(k), list)}
-    known = {k: v for k, v in content.items() if k in ("images", "miou", "coverage", "accuracy") and v is not None}
-    lines = [f"{content.get('format')}: " + ", ".join(f"{k} {v:.4g}" for k, v in known.items())]
-    table = {"class": content["classes"]}
-    table |= {k: _percent([np.nan if x is None else x for x in v]) for k, v in columns.items()}
-    return Exhibit([*lines, *_table(pd.DataFrame(table))], {})
+    numbers = []
+    for name in ("images", "miou", "coverage", "accuracy"):
+        if content.get(name) is not None:
+            numbers.append(f"{name} {content[name]:.4g}")
+    columns = {"class": content["classes"]}
+    for name in ("iou", "precision", "class_share"):
+        if isinstance(content.get(name), list):
+            columns[name] = _percent(np.array(content[name], float))
+    return [f"{content.get('format')}: {', '.join(numbers)}", *_table(pd.DataFrame(columns))]
 
 
-def _tensors(path: Path) -> Exhibit:
+def _describe_model(path: Path) -> list[str]:
     from cotrain.networks import checkpoint  # torch takes seconds
 
     content = checkpoint.read(path)
-    model, made = content["model"], content["provenance"].get("settings", {})
-    state = content["state"].values()
+    model = content["model"]
+    classes = content["classes"]
+    numbers = sum(tensor.numel() for tensor in content["state"].values())
     lines = [
         f"model: {model['architecture']}, encoder {model['encoder']}, built by {content['built_by']}",
-        f"{sum(tensor.numel() for tensor in state):,} numbers, {path.stat().st_size / 1e6:.1f} MB",
-        f"{len(content['classes'])} classes: {', '.join(content['classes'])}",
+        f"{numbers:,} numbers, {path.stat().st_size / 1e6:.1f} MB",
+        f"{len(classes)} classes: {', '.join(classes)}",
     ]
-    said = {key: made[key] for key in ("name", "source_size", "target_size", "batch", "seed", "course") if key in made}
-    return Exhibit([*lines, *(f"trained with {key}: {value}" for key, value in said.items() if value is not None)], {})
-
-
-def written(exhibit: Exhibit, folder: Path) -> Iterator[tuple[Path, np.ndarray]]:
-    """Path and pixels of each picture, one at a time."""
-    for name, picture in exhibit.pictures.items():
-        yield folder / f"{name}.png", picture()
+    settings = content["provenance"].get("settings", {})
+    for name in SETTINGS_OF_TRAINING:
+        if settings.get(name) is not None:
+            lines.append(f"trained with {name}: {settings[name]}")
+    return lines

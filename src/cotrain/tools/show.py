@@ -16,13 +16,14 @@ def run(settings: Show, file: Path, png: Path | None = None) -> None:
 
     `--png` names a folder for the label maps, and what else can be seen, of the images that are listed first.
     """
-    exhibit = contents.of(file, settings.images, settings.colors)
-    if png and not exhibit.pictures:
+    contents_of_file = contents.of(file, settings.images, settings.colors)
+    count = len(contents_of_file.pictures)
+    if png and not count:
         raise BadInput(f"{file}: nothing in it can be pictured; leave out --png")
-    print("\n".join(exhibit.lines))
+    print("\n".join(contents_of_file.lines))
     if png is None:
         return
-    pictures = contents.written(exhibit, png)
-    for path, pixels in progress(pictures, "show", "picture", len(exhibit.pictures)):
+    pictures = contents.pictures(contents_of_file, png)
+    for path, pixels in progress(pictures, "show", "picture", count):
         with atomic.replacing(path) as temporary:
             Image.fromarray(pixels).save(temporary, format="PNG")
