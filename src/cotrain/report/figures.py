@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from cotrain.data.colors import Color, colorize, default_colors  # noqa: F401  (default_colors: for others)
-from cotrain.report import rounds
+from cotrain.procedure import names
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -114,7 +114,7 @@ def progress(path: Path, summary: "pd.DataFrame", series: dict[str, Sequence[str
     starts = _starts(series)
     for axis, column in zip(axes, PANELS, strict=True):
         _draw_curves(axis, summary[column], series, starts)
-    for name, style in zip(rounds.LEVELS, LEVEL_STYLES, strict=True):
+    for name, style in zip(names.LEVELS, LEVEL_STYLES, strict=True):
         if name in summary.index:
             level = 100 * summary["miou"][name]
             axes[0].axhline(level, color="gray", linestyle=style, label=summary["name"][name])
@@ -130,7 +130,7 @@ def _draw_curves(axis: "Axes", values: "pd.Series", series: dict[str, Sequence[s
     for name, round_names in series.items():
         places = range(starts[name], starts[name] + len(round_names))
         for place, round_name in zip(places, round_names, strict=True):
-            ticks[place] = rounds.tick(round_name)
+            ticks[place] = names.place_of(round_name).tick
         axis.plot(list(places), values.reindex(round_names) * 100, marker="o", label=name)
     axis.set_xticks(list(ticks), list(ticks.values()), rotation=45, ha="right", fontsize=8)
     axis.grid(alpha=0.3)
@@ -142,7 +142,7 @@ def _starts(series: dict[str, Sequence[str]]) -> dict[str, int]:
     starts = {}
     end = 0
     for name, round_names in series.items():
-        phase = rounds.phase(round_names[0])
+        phase = names.place_of(round_names[0]).phase
         if phase not in phase_starts:
             phase_starts[phase] = end
             end += len(round_names)

@@ -5,7 +5,8 @@ from collections.abc import Iterator
 import numpy as np
 import pandas as pd
 
-from cotrain.report import charts, rounds
+from cotrain.procedure.names import place_of
+from cotrain.report import charts
 from cotrain.report.elements import UNKNOWN, Cell, Chart, Section, Table, class_table, css, in_percent, percent
 from cotrain.report.results import Results
 from cotrain.settings.report import Report
@@ -132,13 +133,14 @@ def exchange(run: Results) -> Iterator[Section]:
     rows = []
     sent = {}  # heading of the exchange → images sent for each class
     for round_name, table in run.selected.items():
-        direction = rounds.exchange(round_name)
-        if direction is None:
+        place = place_of(round_name)
+        if not place.is_exchange:
             continue
-        heading = f"cycle {direction.cycle}, model {direction.sender} to {direction.receiver}"
-        reasons = table["reason"].value_counts()
-        sent[heading] = [int(reasons.get(class_name, 0)) for class_name in run.classes]
-        rows.append(_exchange_row(heading, table))
+        for sender, images in _by_sender(table, place.member):
+            heading = f"cycle {place.cycle}, model {sender} to {place.member}"
+            reasons = images["reason"].value_counts()
+            sent[heading] = [int(reasons.get(class_name, 0)) for class_name in run.classes]
+            rows.append(_exchange_row(heading, images))
     if not sent:
         return
     of_class = {}
@@ -156,6 +158,15 @@ def exchange(run: Results) -> Iterator[Section]:
             _sent_table(of_class, list(sent)),
         ],
     )
+
+
+def _by_sender(table: pd.DataFrame, receiver: int) -> Iterator[tuple[int, pd.DataFrame]]:
+    """Images that a member received, by the member that sent them; of two members it is the other one."""
+    if "model" not in table:
+        yield 3 - receiver, table
+        return
+    for sender, images in table.groupby("model"):
+        yield int(sender), images
 
 
 def _exchange_row(heading: str, table: pd.DataFrame) -> list[Cell]:

@@ -2,7 +2,8 @@
 
 from collections.abc import Iterator
 
-from cotrain.report import charts, rounds
+from cotrain.procedure import names
+from cotrain.report import charts
 from cotrain.report.elements import Cell, Chart, Section, Table, class_table, in_percent, percent
 from cotrain.report.results import Results
 from cotrain.settings.report import Report
@@ -44,12 +45,12 @@ def _miou_curves(run: Results, settings: Report) -> "charts.figure":
         curve = {}
         for round_name in round_names:
             if round_name in miou:
-                curve[rounds.place(round_name)] = in_percent(miou[round_name])
+                curve[names.place_of(round_name).label] = in_percent(miou[round_name])
         if curve:
             series[name] = curve
             places |= dict.fromkeys(curve)
     levels = {}
-    for round_name in rounds.LEVELS:
+    for round_name in names.LEVELS:
         if round_name in miou:
             levels[run.summary["name"][round_name]] = 100 * miou[round_name]
     return charts.curves(series, list(places), "mIoU, %", levels)

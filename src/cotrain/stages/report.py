@@ -8,9 +8,9 @@ from cotrain.base.errors import BadInput
 from cotrain.files import atomic, hdf5
 from cotrain.files.scores import read_json
 from cotrain.files.tables import read_summary, read_table
+from cotrain.procedure.names import round_at
 from cotrain.report import page, pictures
 from cotrain.report.results import Pseudolabels, Results, check_classes
-from cotrain.report.rounds import round_at
 from cotrain.settings.report import Report
 
 

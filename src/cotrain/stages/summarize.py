@@ -9,7 +9,7 @@ from cotrain.base.errors import BadInput
 from cotrain.files import atomic
 from cotrain.files.scores import read_json
 from cotrain.method import metrics
-from cotrain.report.rounds import round_at
+from cotrain.procedure.names import round_at
 from cotrain.settings.report import Summarize
 
 HEADINGS = {"gap_closed": "gap closed", "coverage": "labelled", "accuracy": "correct"}
