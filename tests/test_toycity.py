@@ -7,23 +7,19 @@ import numpy as np
 import pytest
 
 from cotrain.base.errors import BadInput
-from cotrain.toycity.canvas import ID, Camera
-from cotrain.toycity.looks import LOOKS, noise_bank
-from cotrain.toycity.objects import (
-    FenceStyle,
-    draw_facade,
-    draw_fence,
-    draw_hedge,
-    draw_person,
-    draw_thicket,
-    draw_tree,
-    draw_wall,
-    random_style,
-)
+from cotrain.toycity.barriers import FenceStyle, draw_fence, draw_wall
+from cotrain.toycity.buildings import draw_facade, random_house_style
+from cotrain.toycity.camera import Camera
+from cotrain.toycity.canvas import ID
+from cotrain.toycity.looks import LOOKS
+from cotrain.toycity.people import draw_person
+from cotrain.toycity.plants import draw_hedge, draw_thicket, draw_tree
 from cotrain.toycity.streets import CLASSES, contact_sheet, new_scene, render
+from cotrain.toycity.textures import noise_bank
 from cotrain.toycity.vehicles import draw_vehicle
 
 HEIGHT, WIDTH = 96, 160
+RAILING = FenceStyle((40, 42, 44), has_planks=False, step=0.2, lean=0.0)
 
 
 @pytest.fixture(scope="module", params=LOOKS)
@@ -146,7 +142,7 @@ def test_nearer_object_hides_the_farther():
 def test_fence_label_covers_the_gaps_that_the_image_shows():
     scene = pinhole_scene()
     backdrop = np.asarray(scene.image.reduce(2)).copy()
-    draw_fence(scene, (-4.0, 8.0), (4.0, 8.0), 1.2, FenceStyle((40, 42, 44), planks=False, step=0.2, lean=0.0))
+    draw_fence(scene, (-4.0, 8.0), (4.0, 8.0), 1.2, RAILING)
     mask = painted(scene, "fence")
     changed = (np.asarray(scene.image.reduce(2)) != backdrop).any(axis=2)
     rows, columns = np.nonzero(mask)
@@ -156,7 +152,7 @@ def test_fence_label_covers_the_gaps_that_the_image_shows():
 
 def test_railing_on_a_wall_is_a_fence_above_the_wall():
     scene = pinhole_scene()
-    scene.add(8.1, draw_fence, (-4.0, 8.0), (4.0, 8.0), 2.0, FenceStyle((40, 42, 44), False, step=0.2, lean=0.0))
+    scene.add(8.1, draw_fence, (-4.0, 8.0), (4.0, 8.0), 2.0, RAILING)
     scene.add(8.0, draw_wall, (-4.0, 8.0), (4.0, 8.0), 0.5, "wall", (170, 164, 154))
     scene.draw()
     column = (np.asarray(scene.surface) & 255)[:, 160]
@@ -180,7 +176,7 @@ def test_shop_is_a_building_from_the_ground_on_and_often_dark():
     for seed in range(30):
         scene = pinhole_scene()
         scene.rng = Random(seed)
-        style = replace(random_style(scene), shop=(180, 40, 40), glass=(150, 176, 196), windows=True)
+        style = replace(random_house_style(scene), shop=(180, 40, 40), glass=(150, 176, 196), has_windows=True)
         draw_facade(scene, (3.0, 14.0), (3.0, 6.0), 7.0, style)
         mask = painted(scene, "building")
         front = np.asarray(scene.image.reduce(2))[78:82, 215:240]
