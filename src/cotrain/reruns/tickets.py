@@ -20,6 +20,7 @@ from cotrain.files.code import manifest
 from cotrain.files.hashes import sha256
 from cotrain.files.provenance import listing, named_files, unchanged
 from cotrain.files.sidecars import dropped, entries, kept, made_files, sidecar
+from cotrain.settings.effects import WITHOUT_EFFECT
 from cotrain.settings.stages import completed
 
 TICKETS = ".tickets"
@@ -27,8 +28,6 @@ PAST = 1_000_000_000  # seconds since 1970
 NEW = "not there yet"
 UNKNOWN = "nothing is known of how it was made"
 CODE = "code: "
-# Settings that change how a stage runs, not what it computes.
-WITHOUT_EFFECT = {"device", "gpus", "threads", "workers", "cache_mb", "restart_minutes"}
 
 
 class Wanted(NamedTuple):
