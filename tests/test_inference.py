@@ -10,10 +10,11 @@ import torch
 from conftest import CLASSES, MADE_BY, PROJECT, VOID, save, write_index
 from PIL import Image
 
+from cotrain.base.seeds import seed_of
 from cotrain.files import hdf5, origins
 from cotrain.files.sidecars import sidecar
 from cotrain.method import prior
-from cotrain.networks import build, checkpoint, inference
+from cotrain.networks import build, checkpoint, inference, mosaics
 from cotrain.settings.inference import Infer, Patches
 
 SIZE = (12, 20)
@@ -129,7 +130,7 @@ SISC = Patches(count=6, height=0.5)
 
 def by_loop(image_id: str, image: np.ndarray, settings: Patches, seed: int) -> np.ndarray:
     """Patch by patch in float64."""
-    windows = inference.windows(image.shape[:2], settings.height, settings.count, inference.seed_of(seed, image_id))
+    windows = mosaics.windows(image.shape[:2], settings.height, settings.count, seed_of(seed, image_id))
     total, counts = np.zeros((3, *image.shape[:2])), np.zeros(image.shape[:2])
     for rows, columns in windows:
         p = network(first(image)[:, rows, columns])
@@ -183,7 +184,7 @@ def test_an_image_is_read_only_when_its_patches_are_wanted():
 def test_windows_cover_every_pixel_and_lie_within(size, count, height):
     side = max(1, round(height * size[0]))
     for seed in range(5):
-        windows = inference.windows(size, height, count, seed)
+        windows = mosaics.windows(size, height, count, seed)
         covered = np.zeros(size, int)
         for rows, columns in windows:
             assert 0 <= rows.start < rows.stop <= size[0] and 0 <= columns.start < columns.stop <= size[1]
@@ -194,11 +195,11 @@ def test_windows_cover_every_pixel_and_lie_within(size, count, height):
         for window in windows[:count]:
             random[window] = True
         assert random.all() == (len(windows) == count)  # more than asked for only where needed
-        assert windows == inference.windows(size, height, count, seed)
+        assert windows == mosaics.windows(size, height, count, seed)
 
 
 def test_random_windows_reach_every_corner_of_the_image():
-    corners = {(w[0].start, w[1].start) for seed in range(60) for w in inference.windows((6, 8), 0.5, 20, seed)[:20]}
+    corners = {(w[0].start, w[1].start) for seed in range(60) for w in mosaics.windows((6, 8), 0.5, 20, seed)[:20]}
     assert corners == {(y, x) for y in range(4) for x in range(6)}
 
 

@@ -7,13 +7,17 @@ from cotrain.base.malloc import keep_freed
 
 
 def prepare(threads: int) -> None:
-    """Set this process up for a network: threads, and that memory once freed is kept for the next step."""
+    """Set this process up for a network: its threads, and that freed memory is kept for the next step."""
     torch.set_num_threads(threads)
     keep_freed()
 
 
 def device_of(name: str) -> torch.device:
-    """`auto` is CUDA where there is one."""
-    if name == "cuda" and not torch.cuda.is_available():
+    """`cpu`, `cuda`, or `auto`: CUDA where there is a GPU. Raises BadInput for `cuda` without one."""
+    if name == "cpu":
+        return torch.device("cpu")
+    if torch.cuda.is_available():
+        return torch.device("cuda")
+    if name == "cuda":
         raise BadInput("device: cuda was asked for and none is available; set device to auto or cpu")
-    return torch.device("cuda" if name == "cuda" or (name == "auto" and torch.cuda.is_available()) else "cpu")
+    return torch.device("cpu")

@@ -1,11 +1,10 @@
 """From models and images to class probabilities, and from those to what predictions.h5 stores.
 
 Two joints. `Probabilities` is what a network says of a batch of images of one size: `ensemble` joins models, `views`
-scales and flips. `Maps` is how the probabilities of whole images come from that: `whole` or `patches`, `weighted`.
+scales and flips. `Maps` gives the probabilities of whole images from that: `whole` or `patches`, `weighted`.
 """
 
 import math
-from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import reduce
 from itertools import chain, groupby, islice
@@ -16,21 +15,25 @@ from torch.nn import functional as F
 
 from cotrain.base.seeds import seed_of
 from cotrain.method.labelmaps import SCALE, VOID
+from cotrain.networks.mosaics import Mosaic, Window, windows
 from cotrain.networks.segmenter import Segmenter
 from cotrain.settings.inference import Infer, Patches, Shard
 
 Probabilities = Callable[[torch.Tensor], torch.Tensor]  # images (B, 3, H, W) uint8 → (B, C, H, W) float32
 Images = Iterable[tuple[str, np.ndarray]]  # id and image (H, W, 3) uint8, all of one size
 Maps = Callable[[Images], Iterator[torch.Tensor]]  # → (C, H, W) float32 of each image, in their order
-Window = tuple[slice, slice]
 
 
 def strategy(probabilities: Probabilities, settings: Infer, prior: np.ndarray | None = None) -> Maps:
-    """How `infer` gets an image's probabilities: at which scales, whole or by patches, with or without a prior."""
-    seen = views(probabilities, settings.scales, settings.flip)
-    by_patches = settings.patches.count > 0
-    maps = patches(seen, settings.batch, settings.patches, settings.seed) if by_patches else whole(seen, settings.batch)
-    return maps if prior is None else weighted(maps, prior)
+    """The probabilities that `infer` stores: at its scales, whole or by patches, with or without a prior."""
+    views_of_image = views(probabilities, settings.scales, settings.flip)
+    if settings.patches.count > 0:
+        maps = patches(views_of_image, settings.batch, settings.patches, settings.seed)
+    else:
+        maps = whole(views_of_image, settings.batch)
+    if prior is None:
+        return maps
+    return weighted(maps, prior)
 
 
 def part(count: int, batch: int, shard: Shard | None) -> range:
@@ -41,8 +44,9 @@ def part(count: int, batch: int, shard: Shard | None) -> range:
     if shard is None:
         return range(count)
     groups = math.ceil(count / batch)
-    first, end = (min(batch * (groups * n // shard.count), count) for n in (shard.number - 1, shard.number))
-    return range(first, end)
+    first_group = groups * (shard.number - 1) // shard.count
+    end_group = groups * shard.number // shard.count
+    return range(min(batch * first_group, count), min(batch * end_group, count))
 
 
 # ---- probabilities of a batch -----------------------------------------------------------------------------------
@@ -54,29 +58,37 @@ def ensemble(models: Sequence[Segmenter], join: str = "mean") -> Probabilities:
     for model in models:
         model.eval()
 
+    def softmax(model: Segmenter, images: torch.Tensor) -> torch.Tensor:
+        return model(images).float().contiguous().softmax(dim=1)
+
     def probabilities(images: torch.Tensor) -> torch.Tensor:
         images = images.to(device, non_blocking=True)
         with torch.inference_mode(), torch.autocast(device.type, torch.bfloat16, enabled=device.type == "cuda"):
-            each = (model(images).float().contiguous().softmax(dim=1) for model in models)
-            joined = reduce(torch.add if join == "mean" else torch.maximum, each)
-            return joined / len(models) if join == "mean" and len(models) > 1 else joined
+            each = (softmax(model, images) for model in models)
+            if join == "max":
+                return reduce(torch.maximum, each)
+            total = reduce(torch.add, each)
+            return total / len(models) if len(models) > 1 else total
 
     return probabilities
 
 
 def views(probabilities: Probabilities, scales: Sequence[float], flip: bool) -> Probabilities:
-    """Mean over the image at each of `scales`, and over each of these mirrored with `flip` (Zou 2018, MST)."""
+    """Mean over the image at each of `scales`, and over each of these mirrored with `flip` (Zou et al. 2018, MST)."""
     if tuple(scales) == (1,) and not flip:
         return probabilities
 
-    def view(images: torch.Tensor, size: torch.Size) -> torch.Tensor:
-        p = probabilities(images)
-        return _resized(p + probabilities(images.flip(-1)).flip(-1) if flip else p, size)
+    def at_scale(images: torch.Tensor, scale: float) -> torch.Tensor:
+        """The sum over an image and its mirror image, at the size of `images`."""
+        size = images.shape[-2:]
+        scaled = _resized(images, [max(1, round(scale * length)) for length in size], antialias=True)
+        p = probabilities(scaled)
+        if flip:
+            p = p + probabilities(scaled.flip(-1)).flip(-1)
+        return _resized(p, size)
 
     def mean(images: torch.Tensor) -> torch.Tensor:
-        size = images.shape[-2:]
-        sizes = [[max(1, round(scale * length)) for length in size] for scale in scales]
-        total = reduce(torch.add, (view(_resized(images, s, antialias=True), size) for s in sizes))
+        total = reduce(torch.add, (at_scale(images, scale) for scale in scales))
         return total / (len(scales) * (1 + flip))
 
     return mean
@@ -105,78 +117,46 @@ def of_any_size(probabilities: Probabilities, batch: int) -> Maps:
     """As `whole`, for images of several sizes: up to `batch` of one size that follow each other in a forward pass."""
 
     def maps(images: Images) -> Iterator[torch.Tensor]:
-        for _, alike in groupby(images, key=lambda pair: pair[1].shape):
-            yield from whole(probabilities, batch)(alike)
+        for _, of_one_size in groupby(images, key=_shape):
+            yield from whole(probabilities, batch)(of_one_size)
 
     return maps
+
+
+def _shape(named_image: tuple[str, np.ndarray]) -> tuple[int, ...]:
+    _, image = named_image
+    return image.shape
 
 
 def patches(probabilities: Probabilities, batch: int, settings: Patches, seed: int) -> Maps:
     """SISC: mean probability over the random patches that show a pixel (Iqbal and Ali 2020, Sect. 3.2).
 
     `batch` patches in a forward pass, of one image or several out of a group of `batch` images (see `part`); an image
-    is kept only until its last patch is done.
-    The patches of an image depend on `seed` and its id alone. With `average: frequency`, a patch has one vote for its
-    most probable class in each pixel (Sect. 4.3) instead of probabilities.
+    is in memory only until its last patch is done. The patches of an image depend on `seed` and its id alone. With
+    `average: frequency`, a patch has one vote for its most probable class in each pixel (Sect. 4.3) instead of
+    probabilities.
     """
 
-    def cut(images: Images, unfinished: deque) -> Iterator[tuple["_Mosaic", Window]]:
+    def cut(images: Images) -> Iterator[tuple[Mosaic, Window]]:
+        """The patches of the images, one after the other."""
         for image_id, image in images:
             places = windows(image.shape[:2], settings.height, settings.count, seed_of(seed, image_id))
-            unfinished.append(_Mosaic(image, places))
-            yield from ((unfinished[-1], window) for window in places)
+            mosaic = Mosaic(image, places)
+            for window in places:
+                yield mosaic, window
 
     def maps(images: Images) -> Iterator[torch.Tensor]:
-        unfinished: deque[_Mosaic] = deque()
         for group in _groups(images, batch):
-            for shown in _batched(cut(group, unfinished), batch):
-                p = probabilities(_stacked([mosaic.image[window] for mosaic, window in shown]))
-                p = votes(p) if settings.average == "frequency" else p
-                for (mosaic, window), patch in zip(shown, p, strict=True):
+            for pieces in _batched(cut(group), batch):
+                p = probabilities(_stacked([mosaic.image[window] for mosaic, window in pieces]))
+                if settings.average == "frequency":
+                    p = votes(p)
+                for (mosaic, window), patch in zip(pieces, p, strict=True):
                     mosaic.add(window, patch)
-                while unfinished and not unfinished[0].missing:
-                    yield unfinished.popleft().mean()
+                    if mosaic.complete:
+                        yield mosaic.mean()
 
     return maps
-
-
-class _Mosaic:
-    """One image and the sums of its patches' maps, put back in their places."""
-
-    def __init__(self, image: np.ndarray, places: list[Window]):
-        self.image, self.missing, self.total = image, len(places), None
-        self.counts = torch.zeros(image.shape[:2])
-        for window in places:
-            self.counts[window] += 1
-
-    def add(self, window: Window, patch: torch.Tensor) -> None:
-        if self.total is None:
-            self.total = patch.new_zeros((len(patch), *self.counts.shape))
-        self.total[:, *window] += patch
-        self.missing -= 1
-
-    def mean(self) -> torch.Tensor:
-        return self.total / self.counts.to(self.total.device)
-
-
-def windows(size: tuple[int, int], height: float, count: int, seed: int) -> list[Window]:
-    """`count` random square windows of an image of `size`, then those of a grid that show what none of them shows.
-
-    Their side is `height`, a share of the image's height, but not more than its width.
-    """
-    side = max(1, round(height * size[0]))
-    shape = np.minimum((side, side), size)
-    rng = np.random.default_rng(seed)
-    corners = rng.integers(0, np.array(size) - shape, (count, 2), endpoint=True).tolist()
-    grid = [[*range(0, length - part, part), length - part] for length, part in zip(size, shape.tolist(), strict=True)]
-    covered = np.zeros(size, bool)
-    places = []
-    for i, (top, left) in enumerate(corners + [(top, left) for top in grid[0] for left in grid[1]]):
-        window = (slice(top, top + int(shape[0])), slice(left, left + int(shape[1])))
-        if i < count or not covered[window].all():
-            places.append(window)
-            covered[window] = True
-    return places
 
 
 def votes(probabilities: torch.Tensor) -> torch.Tensor:
@@ -186,7 +166,7 @@ def votes(probabilities: torch.Tensor) -> torch.Tensor:
 
 
 def weighted(maps: Maps, prior: np.ndarray) -> Maps:
-    """Probabilities times a spatial prior q_n(c) (C, H, W), not normalised again (Zou 2018, Eq. 9)."""
+    """Probabilities times a spatial prior q_n(c) (C, H, W), not normalised again (Zou et al. 2018, Eq. 9)."""
 
     def products(images: Images) -> Iterator[torch.Tensor]:
         weights = torch.from_numpy(prior)
@@ -203,8 +183,12 @@ def _stacked(images: Sequence[np.ndarray]) -> torch.Tensor:
 
 
 def _batched(items: Iterable, count: int) -> Iterator[list]:
+    """The items in lists of `count`; the last may be shorter."""
     iterator = iter(items)
-    while batch := list(islice(iterator, count)):
+    while True:
+        batch = list(islice(iterator, count))
+        if not batch:
+            return
         yield batch
 
 
@@ -226,19 +210,22 @@ def most_probable(probabilities: torch.Tensor, keep: int) -> tuple[np.ndarray, n
     """
     # Confidence and class in one integer: the largest is 20 times as fast as argmax, the K largest 5 times as topk.
     codes = torch.arange(255, 255 - len(probabilities), -1, dtype=torch.int32, device=probabilities.device)
-    packed = (probabilities * SCALE).round_().clamp_(0, SCALE).to(torch.int32).mul_(256).add_(codes[:, None, None])
+    units = (probabilities * SCALE).round_().clamp_(0, SCALE).to(torch.int32)
+    packed = units.mul_(256).add_(codes[:, None, None])
     best = packed.amax(dim=0, keepdim=True) if keep == 1 else _largest(packed, keep)
-    found = best.cpu().numpy()
-    return (255 - (found & 255)).astype(np.uint8), (found >> 8).astype(np.uint16)
+    unpacked = best.cpu().numpy()
+    labels = 255 - (unpacked & 255)
+    confidences = unpacked >> 8
+    return labels.astype(np.uint8), confidences.astype(np.uint16)
 
 
 def _largest(values: torch.Tensor, count: int) -> torch.Tensor:
     """The `count` largest along the first axis, falling: (C, H, W) → (count, H, W)."""
     best = torch.full((count, *values.shape[1:]), -1, dtype=values.dtype, device=values.device)
     for value in values:
-        for kept in best:  # the larger stays, the smaller goes on to the next place
-            smaller = torch.minimum(kept, value)
-            torch.maximum(kept, value, out=kept)
+        for place in best:  # the larger stays, the smaller goes on to the next place
+            smaller = torch.minimum(place, value)
+            torch.maximum(place, value, out=place)
             value = smaller
     return best
 
@@ -248,8 +235,9 @@ def count_confidences(histogram: np.ndarray, label: np.ndarray, confidence: np.n
 
     label uint8 and confidence uint16 of one shape.
     """
-    known = label != VOID
-    np.add.at(histogram.reshape(-1), label[known].astype(np.int64) * (SCALE + 1) + confidence[known], 1)
+    labelled = label != VOID
+    bins = label[labelled].astype(np.int64) * (SCALE + 1) + confidence[labelled]
+    np.add.at(histogram.reshape(-1), bins, 1)
 
 
 def decided(probabilities: torch.Tensor, size: tuple[int, int]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -259,9 +247,10 @@ def decided(probabilities: torch.Tensor, size: tuple[int, int]) -> tuple[np.ndar
     of its probabilities (H, W) float32 as a share of the largest there can be, ln C.
     """
     best = torch.full(tuple(size), -1.0, device=probabilities.device)
-    label, entropy = torch.zeros_like(best, dtype=torch.uint8), torch.zeros_like(best)
-    for c, small in enumerate(probabilities):
-        p = _resized(small[None, None], size)[0, 0]
+    label = torch.zeros_like(best, dtype=torch.uint8)
+    entropy = torch.zeros_like(best)
+    for c, map_of_class in enumerate(probabilities):
+        p = _resized(map_of_class[None, None], size)[0, 0]
         label[p > best] = c
         torch.maximum(best, p, out=best)
         entropy -= torch.xlogy(p, p)
@@ -271,4 +260,5 @@ def decided(probabilities: torch.Tensor, size: tuple[int, int]) -> tuple[np.ndar
 
 def resized_labels(probabilities: torch.Tensor, size: tuple[int, int]) -> np.ndarray:
     """Most probable class (H, W) uint8 of one image at another size. probabilities (C, h, w)."""
-    return _resized(probabilities[None], size)[0].argmax(dim=0).to(torch.uint8).cpu().numpy()
+    resized = _resized(probabilities[None], size)[0]
+    return resized.argmax(dim=0).to(torch.uint8).cpu().numpy()

@@ -16,42 +16,59 @@ class Segmenter(nn.Module):
 
     def __init__(self, network: nn.Module, classes: tuple[str, ...], settings: Model):
         super().__init__()
-        self.network, self.classes, self.settings = network, classes, settings
+        self.network = network
+        self.classes = classes
+        self.settings = settings
         self.made_by: dict = {}  # of a loaded model: its provenance
         needs = architectures.needs(settings.architecture)
         stride = getattr(self.encoder, "output_stride", 1)
-        self.multiple, self.side = settings.multiple or stride * needs.strides, needs.side
-        for name, values in zip(("mean", "std"), _normalisation(settings.encoder), strict=True):
-            self.register_buffer(name, torch.tensor(values).view(3, 1, 1) * 255, persistent=False)
+        self.multiple = settings.multiple or stride * needs.strides
+        self.side = needs.side
+        mean, std = _normalisation(settings.encoder)
+        self.register_buffer("mean", _per_channel(mean), persistent=False)
+        self.register_buffer("std", _per_channel(std), persistent=False)
 
     @property
     def encoder(self) -> nn.Module | None:
-        """The part that is pretrained, by the libraries' names for it."""
-        return getattr(self.network, "encoder", getattr(self.network, "backbone", None))
+        """The part that is pretrained: what the libraries name `encoder` or `backbone`."""
+        for name in ("encoder", "backbone"):
+            if hasattr(self.network, name):
+                return getattr(self.network, name)
+        return None
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
         """images (B, 3, H, W) uint8, any size (padded here to what the architecture needs) → logits (B, C, H, W)."""
         height, width = images.shape[-2:]
         x = (images.float() - self.mean) / self.std
-        x = F.pad(x, (0, self._missing(width), 0, self._missing(height)), mode="replicate")
+        right, bottom = self._missing(width), self._missing(height)
+        x = F.pad(x, (0, right, 0, bottom), mode="replicate")
         logits = self.network(x.contiguous(memory_format=torch.channels_last))
         if isinstance(logits, dict):  # torchvision's
             logits = logits["out"]
         return logits[..., :height, :width]
 
     def _missing(self, length: int) -> int:
-        """Pixels that a side is too short by."""
-        return max(length + -length % self.multiple, self.side) - length
+        """Pixels by which a side is too short."""
+        padded = max(length + -length % self.multiple, self.side)
+        return padded - length
+
+
+def _per_channel(values: tuple[float, ...]) -> torch.Tensor:
+    """Values in [0, 1] → (3, 1, 1), of bytes."""
+    return torch.tensor(values).view(3, 1, 1) * 255
 
 
 def _normalisation(encoder: str | None) -> tuple[tuple[float, ...], tuple[float, ...]]:
     """Mean and standard deviation, in [0, 1], of the images that the encoder was pretrained on."""
-    import timm
+    if encoder is not None and encoder.startswith(architectures.TIMM):
+        import timm
 
-    timms = encoder is not None and encoder.startswith(architectures.TIMM)
-    known = timms and timm.models.get_pretrained_cfg(timm_name(encoder), allow_unregistered=True)
-    return (known.mean, known.std) if known else (IMAGENET_MEAN, IMAGENET_STD)
+        pretrained = timm.models.get_pretrained_cfg(timm_name(encoder), allow_unregistered=True)
+        if pretrained:
+            return pretrained.mean, pretrained.std
+    return IMAGENET_MEAN, IMAGENET_STD
 
 
 def timm_name(encoder: str) -> str:
+    """timm's name of an encoder, which segmentation-models-pytorch begins with `tu-`."""
     return encoder.removeprefix(architectures.TIMM)

@@ -22,19 +22,23 @@ def read_tensors(file: Path) -> dict[str, torch.Tensor]:
 
 
 def check_archive(path: Path) -> None:
-    """ValueError for a file that is damaged or would grow when read: torch looks at neither."""
+    """ValueError for a file that is damaged or would grow when it is read: torch checks neither."""
     with zipfile.ZipFile(path) as archive:
         entries = archive.infolist()
         if any(entry.compress_type != zipfile.ZIP_STORED for entry in entries):
             raise ValueError("it is compressed")
         if sum(entry.file_size for entry in entries) > path.stat().st_size:
             raise ValueError("its parts overlap")
-        if damaged := archive.testzip():
+        damaged = archive.testzip()
+        if damaged:
             raise ValueError(f"the checksum of {damaged} is wrong")
 
 
 def check_tensors(model: nn.Module, where: str) -> None:
-    """A sum is finite only if all of its terms are, and far quicker to look at."""
+    """BadInput if a weight is infinite or not a number."""
     for name, tensor in model.state_dict().items():
-        if tensor.is_floating_point() and not math.isfinite(tensor.sum(dtype=torch.float64)):
+        if not tensor.is_floating_point():
+            continue
+        total = tensor.sum(dtype=torch.float64)  # finite only if all terms are, and far quicker to check
+        if not math.isfinite(total):
             raise BadInput(f"{where}: {name} has values that are not finite numbers; train it again")
