@@ -26,3 +26,8 @@ def default_colors(count: int) -> list[Color]:
     """Distinguishable colours for `count` classes that have none of their own; from the 21st on they repeat."""
     starts = (3 * i % len(TAB20) for i in range(count))
     return [tuple(TAB20[start : start + 3]) for start in starts]
+
+
+def overlay(image: np.ndarray, label: np.ndarray, colors: Sequence[Color], opacity: float = 0.5) -> np.ndarray:
+    """A photograph (H, W, 3) uint8 with the colours of its class map (H, W) over it; black over void."""
+    return np.rint(image + opacity * (colorize(label, colors) - image.astype(float))).astype(np.uint8)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from cotrain.data.colors import Color, colorize, default_colors  # noqa: F401  (default_colors: for others)
+from cotrain.data.colors import Color, colorize, default_colors, overlay  # noqa: F401  (default_colors: for others)
 from cotrain.procedure import names
 
 if TYPE_CHECKING:
@@ -49,11 +49,6 @@ def legend_patches(colors: dict[str, Color]) -> "list[Patch]":
     for name, color in colors.items():
         patches.append(Patch(color=np.array(color) / 255, label=name))
     return patches
-
-
-def overlay(image: np.ndarray, label: np.ndarray, colors: Sequence[Color], opacity: float = 0.5) -> np.ndarray:
-    """A photograph (H, W, 3) uint8 with the colours of its class map (H, W) over it; black over void."""
-    return np.rint(image + opacity * (colorize(label, colors) - image.astype(float))).astype(np.uint8)
 
 
 def overview(path: Path, rows: list[list[np.ndarray]], titles: Sequence[str], colors: dict[str, Color]) -> None:

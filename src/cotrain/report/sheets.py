@@ -6,10 +6,10 @@ from typing import NamedTuple
 
 import numpy as np
 
-from cotrain.data.colors import Color
+from cotrain.data.colors import Color, overlay
 from cotrain.data.images import read_image
 from cotrain.data.labels import read_label
-from cotrain.report.figures import COLUMN_WIDTH, legend_patches, overlay, pyplot, save
+from cotrain.report.figures import COLUMN_WIDTH, legend_patches, pyplot, save
 from cotrain.settings.datasets import Coding
 
 TILE_HEIGHT = 160  # pixels
