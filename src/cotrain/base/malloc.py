@@ -1,16 +1,16 @@
-"""What is done with memory that was freed, and that holds what is never freed."""
+"""How the process keeps memory: what it freed, for reuse; what it never frees, out of the garbage collector's way."""
 
 import contextlib
 import ctypes
 import gc
 
-KEEP = (-1, -3)  # glibc's malloc.h: M_TRIM_THRESHOLD, M_MMAP_THRESHOLD
+KEEP = (-1, -3)  # options of glibc's mallopt: M_TRIM_THRESHOLD and M_MMAP_THRESHOLD
 
 
 def keep_freed() -> None:
-    """Keep memory once freed for what comes next.
+    """Keep freed memory for the next arrays.
 
-    Else glibc returns large arrays to the system, which clears their pages anew: 5 to 20 % of a CPU's time.
+    Otherwise glibc returns large arrays to the system, which clears their pages anew: 5 to 20 % of a CPU's time.
     """
     with contextlib.suppress(AttributeError, OSError):  # another libc
         for option in KEEP:
@@ -18,7 +18,7 @@ def keep_freed() -> None:
 
 
 def collect_again() -> None:
-    """Look for garbage again, if that was off, but not among what there is by now: modules."""
+    """Turn the garbage collector on if it was off; it passes over what exists by now, the imported modules."""
     if not gc.isenabled():
         gc.freeze()
         gc.enable()

@@ -1,4 +1,4 @@
-"""Progress of long loops, a bar in a terminal or a plain line now and then in a log; and the last line of a stage."""
+"""Progress of long loops, as a bar in a terminal or as lines in a log, and the last line that a stage prints."""
 
 import contextlib
 import os
@@ -13,15 +13,16 @@ if TYPE_CHECKING:
 
 SECONDS_BETWEEN_LINES = 10
 TIME = re.compile(r"^(\w+): (\d+\.\d) s, at most (\d+) MiB of memory$", re.MULTILINE)
-QUIET = "COTRAIN_QUIET"  # in the environment, so that processes of a training know it too
+FORMAT = "{desc}: {n_fmt}/{total_fmt} {unit}s, {elapsed} gone, {remaining} left, {rate_fmt}{postfix}"
+QUIET = "COTRAIN_QUIET"  # in the environment, so that the processes of a training know it too
 
 
 class _Lines:
-    """Turns tqdm's redrawn bar into lines of their own."""
+    """A file for tqdm in which each redrawn bar is a line of its own."""
 
     def write(self, text: str) -> None:
         if text.strip():
-            with contextlib.suppress(BrokenPipeError):  # a killed reader must not end the work
+            with contextlib.suppress(BrokenPipeError):  # the work goes on if its reader was killed
                 sys.stderr.write(text.strip("\r\n") + "\n")
 
     def flush(self) -> None:
@@ -44,14 +45,16 @@ def quietly() -> Iterator[None]:
 def progress(
     items: Iterable, what: str, unit: str, total: int | None = None, done: int = 0, shown: bool = True
 ) -> "tqdm":
-    """Iterate over `items` showing count, rate and the time left on standard error; `done` of `total` came before."""
+    """Iterate over `items` and show count, rate and remaining time on standard error.
+
+    `what` is done, in items called `unit`; `done` of `total` came before.
+    """
     from tqdm import tqdm  # here: it looks up its own version among all packages, a tenth of a stage's start
 
     if not shown or QUIET in os.environ:
         return tqdm(items, disable=True)
     if sys.stderr.isatty():
         return tqdm(items, what, total, unit=unit, initial=done, dynamic_ncols=True, file=sys.stderr)
-    form = "{desc}: {n_fmt}/{total_fmt} {unit}s, {elapsed} gone, {remaining} left, {rate_fmt}{postfix}"
     return tqdm(
         items,
         what,
@@ -59,22 +62,24 @@ def progress(
         unit=unit,
         initial=done,
         file=_Lines(),
-        bar_format=form,
+        bar_format=FORMAT,
         mininterval=SECONDS_BETWEEN_LINES,
         miniters=1,
     )
 
 
 def last_line(stage: str, seconds: float, memory: float) -> str:
-    """What a stage says at its end of its time and memory (MiB)."""
+    """The line by which a stage tells its time and memory (MiB) at its end; `times` reads it."""
     return f"{stage}: {seconds:.1f} s, at most {memory:.0f} MiB of memory"
 
 
 def times(logs: Path) -> dict[str, tuple[str, float, int]]:
-    """Log below a folder, without its ending → stage, seconds, MiB of memory, of the jobs that said so at their end."""
-    found = {}
+    """Log below a folder, without its ending → stage, seconds, MiB of memory, as `last_line` tells them."""
+    jobs = {}
     for path in sorted(logs.rglob("*.log")):
-        if said := TIME.findall(path.read_text(encoding="utf-8", errors="replace")):
-            stage, seconds, memory = said[-1]
-            found[path.relative_to(logs).with_suffix("").as_posix()] = (stage, float(seconds), int(memory))
-    return found
+        lines = TIME.findall(path.read_text(encoding="utf-8", errors="replace"))
+        if lines:
+            stage, seconds, memory = lines[-1]
+            name = path.relative_to(logs).with_suffix("").as_posix()
+            jobs[name] = (stage, float(seconds), int(memory))
+    return jobs

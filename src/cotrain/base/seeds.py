@@ -4,6 +4,7 @@ import hashlib
 
 
 def seed_of(seed: int, *names: str | int) -> int:
-    """A seed in [0, 2^32) for one use of randomness, named by stage, round or the like."""
-    text = "/".join(str(name) for name in (seed, *names))
-    return int.from_bytes(hashlib.sha256(text.encode()).digest()[:4], "big")
+    """The seed, in [0, 2^32), of one use of randomness, which is named by stage, round or the like."""
+    text = "/".join(map(str, (seed, *names)))
+    digest = hashlib.sha256(text.encode()).digest()
+    return int.from_bytes(digest[:4], "big")

@@ -1,12 +1,14 @@
-"""JSON text, and data from YAML, that may come from anyone: nothing said twice, nothing endless, no odd numbers."""
+"""JSON text, and data from YAML, that may come from anyone: no key twice, nothing endless, no odd numbers."""
 
 import json
 import math
-from collections.abc import Hashable, Iterable
+from collections.abc import Hashable, Iterable, Iterator
 
 MAX_VALUES = 200_000
 MAX_DEPTH = 50
 MAX_INTEGER = 2**63
+
+Keys = tuple[str, ...]  # that lead to a value
 
 
 def from_json(text: str | bytes) -> object:
@@ -36,18 +38,31 @@ def check(data: object) -> None:
 
     A few lines of YAML that refer to each other stand for billions of values ("billion laughs"); each reference counts.
     """
-    todo, count = [(data, ())], 0
-    while todo:
-        value, path = todo.pop()
+    waiting: list[tuple[object, Keys]] = [(data, ())]
+    count = 0
+    while waiting:
+        value, keys = waiting.pop()
         count += 1
         if count > MAX_VALUES:
             raise ValueError(f"more than {MAX_VALUES:,} values; is it the right file?")
-        if len(path) > MAX_DEPTH:
-            raise ValueError(f"{'.'.join(path[:3])}…: nested more than {MAX_DEPTH} deep; write it flat")
-        if isinstance(value, float) and not math.isfinite(value):
-            raise ValueError(f"{'.'.join(path)}: {value} is not a finite number; give one")
-        if isinstance(value, int) and abs(value) >= MAX_INTEGER:
-            raise ValueError(f"{'.'.join(path)}: a number of {value.bit_length()} bits; give one below 2^63")
-        items = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
-        for key, item in items:
-            todo.append((item, (*path, str(key))))
+        if len(keys) > MAX_DEPTH:
+            raise ValueError(f"{'.'.join(keys[:3])}…: nested more than {MAX_DEPTH} deep; write it flat")
+        _check_number(value, keys)
+        for key, item in _items(value):
+            waiting.append((item, (*keys, str(key))))
+
+
+def _check_number(value: object, keys: Keys) -> None:
+    place = ".".join(keys)
+    if isinstance(value, float) and not math.isfinite(value):
+        raise ValueError(f"{place}: {value} is not a finite number; give one")
+    if isinstance(value, int) and abs(value) >= MAX_INTEGER:
+        raise ValueError(f"{place}: a number of {value.bit_length()} bits; give one below 2^63")
+
+
+def _items(value: object) -> Iterator[tuple[object, object]]:
+    """(key, value) of what is within a dictionary or a list."""
+    if isinstance(value, dict):
+        yield from value.items()
+    elif isinstance(value, list):
+        yield from enumerate(value)

@@ -18,12 +18,29 @@ IDS = {"L": "L", "P": "P", "I;16": "I;16", "I;16B": "I", "I": "I"}
 SEVERAL = {"RGB": "RGB", "RGBA": "RGBA", "LA": "LA"}
 COLORS = {"RGB": "RGB", "RGBA": "RGB", "P": "RGB"}
 LABELS = {  # by encoding
-    "ids": Pixels(IDS, "one channel of ids", lossless=True, exact=True),
-    "red": Pixels(SEVERAL, "ids in the first of several channels", first_channel=True, lossless=True, exact=True),
-    "colors": Pixels(COLORS, "colours of 8 bits per channel", lossless=True, exact=True),
+    "ids": Pixels(
+        IDS,
+        "one channel of ids",
+        lossless=True,
+        exact=True,
+    ),
+    "red": Pixels(
+        SEVERAL,
+        "ids in the first of several channels",
+        first_channel=True,
+        lossless=True,
+        exact=True,
+    ),
+    "colors": Pixels(
+        COLORS,
+        "colours of 8 bits per channel",
+        lossless=True,
+        exact=True,
+    ),
 }
 MASKS = Pixels(dict.fromkeys(MODES_8, "L"), "8 bits per channel", lossless=True)
 MAX_ID = 65535
+COLOR_WEIGHTS = np.array([1 << 16, 1 << 8, 1], np.int32)  # of red, green and blue in a value
 
 
 def read_label(path: Path | str, coding: Coding, size: tuple[int, int] | None = None) -> np.ndarray:
@@ -46,7 +63,7 @@ def read_values(path: Path | str, encoding: str, size: tuple[int, int] | None = 
     """
     pixels = decode(Path(path), LABELS[encoding], size, Image.Resampling.NEAREST)
     if encoding == "colors":
-        return pixels.astype(np.int32) @ np.array([1 << 16, 1 << 8, 1], np.int32)
+        return pixels.astype(np.int32) @ COLOR_WEIGHTS
     lowest, highest = pixels.min(), pixels.max()
     if lowest < 0 or highest > MAX_ID:
         raise BadInput(f"{path}: label values from {lowest} to {highest}, expected 0 to {MAX_ID}; convert it")
@@ -55,12 +72,11 @@ def read_values(path: Path | str, encoding: str, size: tuple[int, int] | None = 
 
 def encoded(label: np.ndarray, values: Sequence[int], encoding: str) -> np.ndarray:
     """A label image that `read_values` reads: classes (H, W) as their `values`, in one channel or three."""
-    table = np.array(values)
     if encoding == "colors":
-        red, green, blue = table >> 16, table >> 8 & 255, table & 255
-        return np.stack([red, green, blue], axis=1).astype(np.uint8)[label]
-    dtype = np.uint8 if table.max() < 256 else np.uint16
-    ids = table.astype(dtype)[label]
+        colors = [_rgb(value) for value in values]
+        return np.array(colors, np.uint8)[label]
+    dtype = np.uint8 if max(values) < 256 else np.uint16
+    ids = np.array(values, dtype)[label]
     if encoding == "red":
         zeros = np.zeros_like(ids)
         return np.stack([ids, zeros, zeros], axis=2)
@@ -69,22 +85,25 @@ def encoded(label: np.ndarray, values: Sequence[int], encoding: str) -> np.ndarr
 
 def spelled(value: int, coding: Coding) -> str:
     """A label value as the dataset's YAML writes it."""
-    if coding.encoding != "colors":
-        return str(value)
-    red, green, blue = value >> 16, value >> 8 & 255, value & 255
-    return f"[{red}, {green}, {blue}]"
+    return str(_rgb(value)) if coding.encoding == "colors" else str(value)
+
+
+def _rgb(value: int) -> list[int]:
+    """Red, green and blue of a colour's value."""
+    return list(value.to_bytes(3, "big"))
 
 
 def _classes(values: np.ndarray, coding: Coding) -> np.ndarray:
     """The class of each value, (H, W) int16; -1 for unknown ones."""
     known = np.array(sorted(coding.values), np.int32)
     classes = np.array([coding.values[value] for value in known.tolist()], np.int16)
-    if coding.encoding != "colors":  # a table is 10 times as fast as a search
-        table = np.full(MAX_ID + 1, -1, np.int16)
-        table[known] = classes
-        return table[values]
-    places = np.searchsorted(known, values).clip(max=len(known) - 1)
-    return np.where(known[places] == values, classes[places], np.int16(-1))
+    if coding.encoding == "colors":
+        places = np.searchsorted(known, values).clip(max=len(known) - 1)
+        is_known = known[places] == values
+        return np.where(is_known, classes[places], np.int16(-1))
+    table = np.full(MAX_ID + 1, -1, np.int16)  # 10 times as fast as a search
+    table[known] = classes
+    return table[values]
 
 
 def read_mask(path: Path | str, size: tuple[int, int]) -> np.ndarray:

@@ -21,7 +21,7 @@ def replacing(path: Path) -> Iterator[Path]:
     """A path to write a file or folder to; it becomes `path` at the end, or vanishes on an error.
 
     Whoever has the old file open goes on reading it. After a kill or a power cut at any moment, `path` is the old one,
-    the new one or, if it is a folder, absent.
+    the new one or, if it is a folder, absent. Raises BadInput if it cannot be written.
     """
     if path.name in ("", ".."):
         raise BadInput(f"{path}: not the name of a file to write; give a path that ends in a name")
@@ -33,16 +33,21 @@ def replacing(path: Path) -> Iterator[Path]:
             for part in (*new.rglob("*"), new):
                 _sync(part)
             if path.is_dir():
-                if not new.is_dir() or (any(path.iterdir()) and not sidecar(path).exists()):
-                    raise BadInput(
-                        f"{path}: a folder that cotrain did not make is in the way; move it or write elsewhere"
-                    )
+                _check_replaceable(path, new)
                 path.rename(folder / "old")
             sidecar(path).unlink(missing_ok=True)  # a new file never stands beside the provenance of the old one
             new.rename(path)
             _sync(path.parent)
     except OSError as error:
-        raise BadInput(f"{path}: cannot be written ({error.strerror or error}); check space and permissions") from error
+        reason = error.strerror or error
+        raise BadInput(f"{path}: cannot be written ({reason}); check space and permissions") from error
+
+
+def _check_replaceable(folder: Path, new: Path) -> None:
+    """BadInput if a folder would be lost that cotrain did not make."""
+    is_ours = sidecar(folder).exists() or not any(folder.iterdir())
+    if not new.is_dir() or not is_ours:
+        raise BadInput(f"{folder}: a folder that cotrain did not make is in the way; move it or write elsewhere")
 
 
 @contextlib.contextmanager
@@ -74,7 +79,7 @@ def _remove_leftovers(path: Path) -> None:
 
 
 def _sync(path: Path) -> None:
-    """Have a file's bytes, or the names in a folder, on disk before anything that follows."""
+    """Have the bytes of a file, or the names in a folder, on disk before what follows."""
     handle = os.open(path, os.O_RDONLY)
     try:
         os.fsync(handle)
@@ -86,6 +91,7 @@ def _sync(path: Path) -> None:
 
 
 def write_bytes(path: Path, data: bytes) -> None:
+    """Raises BadInput."""
     with replacing(path) as temporary:
         temporary.write_bytes(data)
 
@@ -94,10 +100,14 @@ def remove(path: Path) -> None:
     """Delete a file, or a folder that a stage wrote, and its sidecar; nothing if there is none."""
     for place in (path, sidecar(path)):
         with contextlib.suppress(OSError):
-            shutil.rmtree(place) if place.is_dir() else place.unlink()
+            if place.is_dir():
+                shutil.rmtree(place)
+            else:
+                place.unlink()
 
 
 def write_sidecar(path: Path, made_by: dict) -> None:
-    """Keep the provenance of a file in a hidden file beside it, where it is found without opening the file."""
-    text = json.dumps({"sha256": sha256(path), "provenance": made_by}, indent=1, sort_keys=True)
+    """Keep the provenance of a file in its sidecar, where it is found without opening the file."""
+    content = {"sha256": sha256(path), "provenance": made_by}
+    text = json.dumps(content, indent=1, sort_keys=True)
     write_bytes(sidecar(path), text.encode())

@@ -1,17 +1,15 @@
 """The formats of docs/formats.md as data: datasets of HDF5 files, columns of tables, ranges."""
 
-from typing import TYPE_CHECKING
-
 import numpy as np
-
-if TYPE_CHECKING:  # pandas is imported where a table is read or written: it takes a third of a stage's start
-    pass
 
 FORMAT_VERSION = 1
 LIBVER = ("v110", "v110")  # the first version of HDF5's format in which all but the data have checksums
 RANGES = {  # of columns
-    **dict.fromkeys(("height", "width"), (1, 10**6)),
-    **dict.fromkeys(("portion", "threshold", "confidence"), (0, 1)),
+    "height": (1, 10**6),
+    "width": (1, 10**6),
+    "portion": (0, 1),
+    "threshold": (0, 1),
+    "confidence": (0, 1),
     "class": (0, 254),
     "pixels": (0, 2**62),
 }
@@ -35,11 +33,15 @@ DATASETS = {
     "statistics": {"image_id": ("N", str), "class_pixels": ("NC", np.int64)},
     "pictures": {"image_id": ("N", str)},
 }
+MOMENTS = (  # of the CIELAB channels of a source image and of its target image, in the order of the columns
+    *("source_mean_l", "source_mean_a", "source_mean_b"),
+    *("source_std_l", "source_std_a", "source_std_b"),
+    *("target_mean_l", "target_mean_a", "target_mean_b"),
+    *("target_std_l", "target_std_a", "target_std_b"),
+)
 TABLES = {
     "index": {"image_id": str, "image": str, "label": str, "height": int, "width": int},
-    "color": {"image_id": str, "target_id": str}
-    | {f"{domain}_{moment}_{channel}": float for domain in ("source", "target") for moment in ("mean", "std")
-       for channel in "lab"},
+    "color": {"image_id": str, "target_id": str, **dict.fromkeys(MOMENTS, float)},
     "thresholds": {"class": int, "name": str, "pixels": int, "portion": float, "threshold": float},
     "selected": {"image_id": str, "confidence": float, "reason": str},
-}  # fmt: skip
+}

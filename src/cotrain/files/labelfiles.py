@@ -1,17 +1,13 @@
-"""Predictions and pseudo-labels, one map per image."""
+"""Files of predictions and of pseudo-labels, written image by image."""
 
 import contextlib
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 
-from cotrain.method.labelmaps import SCALE, ImageStatistics
-
-if TYPE_CHECKING:  # pandas is imported where a table is read or written: it takes a third of a stage's start
-    pass
 from cotrain.files.hdf5 import CONFIDENCE_FILTER, LABEL_FILTER, create_hdf5, create_maps, write_strings
+from cotrain.method.labelmaps import SCALE, ImageStatistics
 
 
 @contextlib.contextmanager
@@ -26,7 +22,8 @@ def create_predictions(
 ) -> Iterator[Callable[[int, np.ndarray, np.ndarray], None]]:
     """A new file of predictions, maps of `shape` (K, H, W) for each image; yields `write(i, label, confidence)`.
 
-    `total` is the largest sum of a pixel's probabilities; `histogram` (C, 65536) is written when the block ends.
+    Labels are (K, H, W) uint8, best first, and confidences (K, H, W) uint16. `total` is the largest sum of a pixel's
+    probabilities; `histogram` (C, 65536) is written when the block ends.
     """
     with create_hdf5(path, "predictions", classes, made_by) as file:
         file.attrs["total"] = total
@@ -35,7 +32,8 @@ def create_predictions(
         confidences = create_maps(file, "confidence", (len(ids), *shape), np.uint16, CONFIDENCE_FILTER)
 
         def write(i: int, label: np.ndarray, confidence: np.ndarray) -> None:
-            labels[i], confidences[i] = label, confidence
+            labels[i] = label
+            confidences[i] = confidence
 
         yield write
         file.create_dataset("histogram", data=histogram, chunks=(1, SCALE + 1), **LABEL_FILTER)
@@ -53,7 +51,7 @@ def create_pseudolabels(
 ) -> Iterator[Callable[[int, np.ndarray, ImageStatistics], None]]:
     """A new file of pseudo-labels, one class map and its statistics per image; yields `write(i, label, statistics)`.
 
-    `more` are further datasets of one row per image, written as they are when the block ends.
+    Labels are (H, W) uint8 of `size`. `more` are further datasets of one row per image, written when the block ends.
     """
     count = len(ids)
     tables = {

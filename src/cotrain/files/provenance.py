@@ -1,6 +1,7 @@
-"""How files were made: hashes, and the hidden file beside each file that says by what and from what.
+"""Provenance: the record of what made a file, and whether that is still so.
 
-The workflow reads these whenever it is parsed, so nothing heavy is imported here.
+It names the stage, its settings, its inputs by role with their hashes, and the code. The workflow compares provenances
+whenever it is parsed, so nothing heavy is imported here.
 """
 
 import hashlib
@@ -20,69 +21,100 @@ LISTS_IMAGES = ("index", "draw")  # stages whose tables name images that are rea
 BINARY = (".h5", ".pt")  # nobody edits these by hand, as tables may be
 
 
-def listing(folder: Path, settings: dict) -> str:
-    """Hash of the names below a folder that an index with these settings would list.
-
-    Contents of photographs do not count; those of lists of images do, and those of scenes that this project rendered,
-    by the file beside them.
-    """
-    layouts = list((settings.get("join") or {}).values()) or [settings]
-    patterns = [layout[name] for layout in layouts for name in ("images", "labels") if layout[name]]
-    names = sorted({name for pattern in patterns for _, name in matching(folder, pattern)})
-    lists = [path for layout in layouts if (path := folder / (layout.get("list_file") or "")).is_file()]
-    rendered = kept(folder)
-    text = "\n".join([rendered["sha256"] if rendered else "", *names, *(sha256(path) for path in lists)])
-    return hashlib.sha256(text.encode("utf-8", "surrogateescape")).hexdigest()
-
-
-# ---- what made a file -------------------------------------------------------------------------------------------
+# ---- the record -------------------------------------------------------------------------------------------------
 
 
 def provenance(stage: str, settings: dict, inputs: dict[str, list[Path]]) -> dict[str, Any]:
-    """What made a file: stage, settings, inputs by role with their hashes, and the code: version and definitions."""
-    if named := [Path(name) for name in named_files(settings) if Path(name).is_file()]:
-        inputs = inputs | {"settings": named}
-    hashed = {role: [_entry(role, path, settings) for path in paths] for role, paths in inputs.items()}
-    made_by = {"stage": stage, "settings": settings, "inputs": hashed}
-    return made_by | {"code": __version__, "definitions": manifest(stage)}
+    """The provenance of what a stage is about to write. Raises BadInput if an input is not as it was made."""
+    files = [Path(name) for name in named_files(settings)]
+    existing = [file for file in files if file.is_file()]
+    if existing:
+        inputs = inputs | {"settings": existing}
+    hashed = {}
+    for role, paths in inputs.items():
+        hashed[role] = [_entry(role, path, settings) for path in paths]
+    return {
+        "stage": stage,
+        "settings": settings,
+        "inputs": hashed,
+        "code": __version__,
+        "definitions": manifest(stage),
+    }
 
 
 def _entry(role: str, path: Path, settings: dict) -> dict[str, str]:
     entry = {"path": str(path), "sha256": digest(role, path, settings)}
     check_as_made(path, entry["sha256"])
-    return entry | {"listed": images} if (images := listed(path)) else entry
+    images = listed(path)
+    if images:
+        entry["listed"] = images
+    return entry
 
 
-def check_as_made(path: Path, found: str) -> None:
-    """BadInput if a file that nobody edits by hand does not have the hash that its stage left it with."""
-    if path.suffix in BINARY and (made := kept(path)) and made["sha256"] != found:
+def check_as_made(path: Path, content_hash: str) -> None:
+    """BadInput if a file that nobody edits by hand has another hash than its stage left it with."""
+    if path.suffix not in BINARY:
+        return
+    made = kept(path)
+    if made and made["sha256"] != content_hash:
         own = f"to use it as it is, delete {sidecar(path)}"
         raise BadInput(f"{path}: damaged, or changed after it was made; delete it and run its stage again, or {own}")
 
 
+def named_files(settings: dict) -> list[str]:
+    """Files that the settings of a stage name: it reads them, but no flag leads to them."""
+    model = settings.get("model") or {}
+    architectures = list(settings.get("trust", ()))
+    if model:
+        architectures.append(model["architecture"])
+    sources = [source_file(name) for name in architectures]
+    names = [settings.get("ego_mask"), weights_file(model.get("weights")), *sources]
+    return [str(Path(name)) for name in dict.fromkeys(names) if name]
+
+
+# ---- hashes of inputs -------------------------------------------------------------------------------------------
+
+
 def digest(role: str, path: Path, settings: dict) -> str:
-    """Hash of an input now: of the folder `root` only names, since photographs may be many."""
+    """Hash of an input as it is now. Of the folder `root` only names count, since photographs may be many.
+
+    Raises BadInput if it cannot be read.
+    """
     try:
         return listing(path, settings) if role == "root" else sha256(path)
     except OSError as error:
-        raise BadInput(f"{path}: cannot be read ({error.strerror}); check its permissions") from None
+        raise BadInput(f"{path}: cannot be read ({error.strerror}); check the path") from None
 
 
-def named_files(settings: dict) -> list[str]:
-    """Files that settings name: read by the stage, but by no flag."""
-    model = settings.get("model") or {}
-    own = [*settings.get("trust", ()), *([model["architecture"]] if model else [])]
-    named = [settings.get("ego_mask"), weights_file(model.get("weights")), *map(source_file, own)]
-    return [str(Path(name)) for name in dict.fromkeys(named) if name]
+def listing(folder: Path, settings: dict) -> str:
+    """Hash of the names below a folder that an index with these settings would list.
+
+    Contents of photographs do not count. Those of lists of images do, and so do those of scenes that this project
+    rendered, by their sidecar.
+    """
+    layouts = list((settings.get("join") or {}).values()) or [settings]
+    names = set()
+    lists = []
+    for layout in layouts:
+        for pattern in (layout["images"], layout["labels"]):
+            if pattern:
+                names |= {name for _, name in matching(folder, pattern)}
+        list_file = folder / (layout.get("list_file") or "")
+        if list_file.is_file():
+            lists.append(sha256(list_file))
+    rendered = kept(folder)
+    scenes = rendered["sha256"] if rendered else ""
+    text = "\n".join([scenes, *sorted(names), *lists])
+    return hashlib.sha256(text.encode("utf-8", "surrogateescape")).hexdigest()
 
 
 def listed(path: Path) -> str | None:
-    """For a table of images: a hash of what it was made from, since the same rows may come to mean other images."""
-    found = kept(path)
-    if found is None or found["provenance"]["stage"] not in LISTS_IMAGES:
+    """For a table of images, a hash of what it was made from, since the same rows may come to mean other images."""
+    content = kept(path)
+    if content is None or content["provenance"]["stage"] not in LISTS_IMAGES:
         return None
-    read = [(role, entry["sha256"], entry.get("listed")) for role, entry in entries(found["provenance"])]
-    return hashlib.sha256(json.dumps(read).encode()).hexdigest()
+    inputs = [(role, entry["sha256"], entry.get("listed")) for role, entry in entries(content["provenance"])]
+    return hashlib.sha256(json.dumps(inputs).encode()).hexdigest()
 
 
 def unchanged(role: str, entry: dict, settings: dict) -> bool:
@@ -90,4 +122,6 @@ def unchanged(role: str, entry: dict, settings: dict) -> bool:
     path = Path(entry["path"])
     if dropped(path):
         return entry["sha256"] == kept(path)["sha256"]
-    return path.exists() and entry.get("listed") == listed(path) and entry["sha256"] == digest(role, path, settings)
+    if not path.exists() or entry.get("listed") != listed(path):
+        return False
+    return entry["sha256"] == digest(role, path, settings)

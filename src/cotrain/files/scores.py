@@ -2,40 +2,41 @@
 
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Self
+from typing import Annotated, Self
 
 from pydantic import BaseModel, Field, model_validator
 
 from cotrain.base import strict_json
 from cotrain.base.errors import BadInput, in_short, unreadable
+from cotrain.files.atomic import write_bytes, write_sidecar
+from cotrain.files.contract import FORMAT_VERSION
 from cotrain.settings.strict import parse
 from cotrain.settings.types import Names, Share
 
-if TYPE_CHECKING:  # pandas is imported where a table is read or written: it takes a third of a stage's start
-    pass
-from cotrain.files.atomic import write_bytes, write_sidecar
-from cotrain.files.contract import FORMAT_VERSION
+Pixels = Annotated[int, Field(ge=0)]
 
 
 class Metrics(BaseModel, defer_build=True):
-    """What other stages read of the file of an evaluation."""
+    """The part of an evaluation's file that other stages read."""
 
     classes: Names
     miou: Share | None
     iou: tuple[Share | None, ...]
-    confusion: tuple[tuple[Annotated[int, Field(ge=0)], ...], ...] = ()
+    confusion: tuple[tuple[Pixels, ...], ...] = ()
 
     @model_validator(mode="after")
     def _one_per_class(self) -> Self:
-        if len(self.iou) != len(self.classes):
-            raise ValueError(f"{len(self.iou)} values of iou for {len(self.classes)} classes")
-        if self.confusion and {len(self.confusion), *map(len, self.confusion)} != {len(self.classes)}:
-            raise ValueError(f"confusion is not {len(self.classes)} rows of {len(self.classes)} numbers")
+        count = len(self.classes)
+        if len(self.iou) != count:
+            raise ValueError(f"{len(self.iou)} values of iou for {count} classes")
+        lengths = {len(self.confusion), *map(len, self.confusion)}
+        if self.confusion and lengths != {count}:
+            raise ValueError(f"confusion is not {count} rows of {count} numbers")
         return self
 
 
 class Measured(BaseModel, defer_build=True):
-    """What other stages read of the file of a measure."""
+    """The part of a measure's file that other stages read."""
 
     images: Annotated[int, Field(ge=0)] = 0
     coverage: Share
@@ -47,6 +48,7 @@ SCORES = {"metrics": Metrics, "measure": Measured}
 
 
 def write_json(path: Path, kind: str, content: dict, made_by: dict) -> None:
+    """A new JSON file of a `kind` of `SCORES`, with its sidecar. Raises BadInput if it cannot be written."""
     head = {"format": f"cotrain-{kind}", "version": FORMAT_VERSION}
     text = json.dumps(head | content | {"provenance": made_by}, indent=1)
     write_bytes(path, (text + "\n").encode())
@@ -54,7 +56,7 @@ def write_json(path: Path, kind: str, content: dict, made_by: dict) -> None:
 
 
 def read_json(path: Path, kind: str | None = None) -> dict:
-    """Content of a JSON file; of a `kind`, with what other stages read of it checked."""
+    """Content of a JSON file; that of a `kind` is checked. Raises BadInput."""
     try:
         content = strict_json.from_json(path.read_bytes())
     except FileNotFoundError:
@@ -67,5 +69,7 @@ def read_json(path: Path, kind: str | None = None) -> dict:
     if not isinstance(content, dict) or content.get("format") != f"cotrain-{kind}":
         raise BadInput(f"{path}: not a cotrain-{kind} file; give the file of that stage")
     if content.get("version") != FORMAT_VERSION:
-        raise BadInput(f"{path}: format version {content.get('version')}, this code reads {FORMAT_VERSION}")
-    return content | parse(SCORES[kind], content, str(path)).model_dump()
+        version = content.get("version")
+        raise BadInput(f"{path}: format version {version}, this code reads {FORMAT_VERSION}; make it again")
+    checked = parse(SCORES[kind], content, str(path))
+    return content | checked.model_dump()

@@ -1,4 +1,4 @@
-"""The hidden file beside each file that says how it was made; the workflow reads these, so imports are light."""
+"""Sidecars: the hidden file beside each file that says how it was made. Read here, written by `atomic`."""
 
 import json
 from collections.abc import Iterator
@@ -12,28 +12,39 @@ END = ".provenance.json"
 
 
 def sidecar(path: Path) -> Path:
-    """The hidden file that keeps the provenance of a file."""
+    """The sidecar of a file or folder."""
     return path.with_name(f".{path.name}{END}")
 
 
 def kept(path: Path) -> dict[str, Any] | None:
-    """What the file beside `path` says: `sha256` of it, `provenance`, `accepted` code; None if not known."""
+    """The content of a file's sidecar: its `sha256`, `provenance`, and code that was `accepted`; None if not known."""
     try:
-        found = json.loads(sidecar(path).read_text(encoding="utf-8"))
-        whole = {"stage", "settings", "inputs"} <= found["provenance"].keys() and isinstance(found["sha256"], str)
-        _ = [entry["path"] + entry["sha256"] for _, entry in entries(found["provenance"])]
+        content = json.loads(sidecar(path).read_text(encoding="utf-8"))
+        is_whole = _is_whole(content)
     except (OSError, ValueError, TypeError, AttributeError, KeyError, RecursionError):
         return None
-    return found if whole else None
+    return content if is_whole else None
+
+
+def _is_whole(content: dict) -> bool:
+    """Whether a sidecar has what is read of it. Otherwise this may raise what reading it would raise."""
+    made_by = content["provenance"]
+    texts = [content["sha256"]]
+    for _, entry in entries(made_by):
+        texts += [entry["path"], entry["sha256"]]
+    return {"stage", "settings", "inputs"} <= made_by.keys() and all(isinstance(text, str) for text in texts)
 
 
 def dropped(path: Path) -> bool:
-    """Whether a file was removed after use: the one beside it stays, so that it is known what it was and made of."""
-    return not path.exists() and (found := kept(path)) is not None and found["provenance"]["stage"] in DROPPED
+    """Whether a file was removed after use. Its sidecar stays, so that it is known what it was and made of."""
+    if path.exists():
+        return False
+    content = kept(path)
+    return content is not None and content["provenance"]["stage"] in DROPPED
 
 
 def made_files(folder: Path) -> list[Path]:
-    """All files below a folder, hidden folders too, that have their provenance beside them."""
+    """All files below a folder, in hidden folders too, that have a sidecar."""
     files = []
     for entry in files_below(folder):
         name = entry.name.removeprefix(".").removesuffix(END)
@@ -42,10 +53,12 @@ def made_files(folder: Path) -> list[Path]:
     return sorted(files)
 
 
-def in_force(made: dict) -> dict:
-    """Settings of a provenance, but the model to build where a training went on from one in a file (`init`) instead."""
-    unread = {"model"} if "init" in made["inputs"] else set()
-    return {name: value for name, value in made["settings"].items() if name not in unread}
+def in_force(made_by: dict) -> dict:
+    """Settings of a provenance that had an effect: `model` had none where the training began with a file (`init`)."""
+    settings = dict(made_by["settings"])
+    if "init" in made_by["inputs"]:
+        settings.pop("model", None)
+    return settings
 
 
 def entries(made_by: dict) -> Iterator[tuple[str, dict[str, str]]]:

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import numpy as np
 from PIL import Image
 
 from cotrain.base.progress import progress
@@ -13,10 +14,16 @@ from cotrain.toycity import streets
 def run(settings: Render, out: Path, made_by: dict) -> None:
     height, width = settings.size
     with atomic.replacing(out) as folder:
-        for name in ("images", "labels"):
-            (folder / name).mkdir(parents=True)
+        images = folder / "images"
+        labels = folder / "labels"
+        images.mkdir(parents=True)
+        labels.mkdir()
         for i in progress(range(settings.count), f"render {out.name}", "scene"):
             image, label = streets.render(settings.seed, i, settings.look, height, width)
-            Image.fromarray(image).save(folder / "images" / f"{i:05d}.png", compress_level=1)
-            Image.fromarray(label).save(folder / "labels" / f"{i:05d}.png", compress_level=1)
+            _save(images / f"{i:05d}.png", image)
+            _save(labels / f"{i:05d}.png", label)
     atomic.write_sidecar(out, made_by)
+
+
+def _save(path: Path, pixels: np.ndarray) -> None:
+    Image.fromarray(pixels).save(path, compress_level=1)

@@ -15,24 +15,39 @@ def run(settings: Statistics, source: Path, out: Path, made_by: dict, picture: P
     """`--picture` shows the prior of each class as a PNG."""
     rows = tables.read_table(source, "index")
     indexing.check_labelled(rows, source)
+    ids = rows["image_id"].tolist()
     classes = settings.labels.classes
-    pixels = np.zeros((len(rows), len(classes)), np.int64)
-    places = np.zeros((len(classes), *settings.prior.size), np.int32) if settings.prior else None
-    for i, row in progress(enumerate(rows.itertuples()), "source statistics", "image", len(rows)):
-        coding = settings.labels.coding(row.image_id)
-        label = labels.read_label(row.label, coding, settings.size)
-        pixels[i] = np.bincount(label.ravel(), minlength=256)[: len(classes)]
-        if settings.prior:
-            same = settings.prior.size == settings.size
-            count(places, label if same else labels.read_label(row.label, coding, settings.prior.size))
+    class_pixels = np.zeros((len(ids), len(classes)), np.int64)
+    prior_size = settings.prior.size if settings.prior else None
+    class_counts = np.zeros((len(classes), *prior_size), np.int32) if prior_size else None
+    paths = progress(rows["label"], "source statistics", "image", len(ids))
+    for i, (image_id, path) in enumerate(zip(ids, paths, strict=True)):
+        coding = settings.labels.coding(image_id)
+        label = labels.read_label(path, coding, settings.size)
+        class_pixels[i] = np.bincount(label.ravel(), minlength=256)[: len(classes)]
+        if prior_size:
+            at_prior_size = label if prior_size == settings.size else labels.read_label(path, coding, prior_size)
+            count(class_counts, at_prior_size)
+    prior = spatial_prior(class_counts, settings.prior.smoothing) if prior_size else None
+    _write(out, ids, classes, class_pixels, prior, made_by)
+    if prior is not None and picture:
+        _draw(picture, prior, classes, made_by)
+
+
+def _write(
+    out: Path,
+    ids: list[str],
+    classes: tuple[str, ...],
+    class_pixels: np.ndarray,
+    prior: np.ndarray | None,
+    made_by: dict,
+) -> None:
     with hdf5.create_hdf5(out, "statistics", classes, made_by) as file:
-        hdf5.write_strings(file, "image_id", rows["image_id"].tolist())
-        file["class_pixels"] = pixels
-        if settings.prior:
-            prior = spatial_prior(places, settings.prior.smoothing)
-            hdf5.create_maps(file, "prior", prior.shape, np.float32, hdf5.CONFIDENCE_FILTER)[...] = prior
-            if picture:
-                _draw(picture, prior, classes, made_by)
+        hdf5.write_strings(file, "image_id", ids)
+        file["class_pixels"] = class_pixels
+        if prior is not None:
+            maps = hdf5.create_maps(file, "prior", prior.shape, np.float32, hdf5.CONFIDENCE_FILTER)
+            maps[...] = prior
 
 
 def _draw(picture: Path, prior: np.ndarray, classes: tuple[str, ...], made_by: dict) -> None:
