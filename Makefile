@@ -29,8 +29,8 @@ test: lint  ## everything that CI runs
 	pytest
 
 lint: $(READY)
-	ruff check src tests benchmarks docs
-	ruff format --check src tests benchmarks docs
+	ruff check src tests tools benchmarks docs
+	ruff format --check src tests tools benchmarks docs
 	snakefmt --check Snakefile workflow/rules
 	snakemake --lint
 

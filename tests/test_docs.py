@@ -21,9 +21,9 @@ from cotrain.procedure.plan import Plan
 from cotrain.settings.config import Config
 
 PARSER = MarkdownIt("commonmark").enable("table").use(anchors_plugin, max_level=6)  # with GitHub's names of headings
-FOLDERS = ("", "docs", "tests", "tests/bad_inputs", "benchmarks", "workflow", "envs")
+FOLDERS = ("", "docs", "tests", "tests/bad_inputs", "benchmarks", "tools", "workflow", "envs")
 TEXTS = sorted(path for folder in FOLDERS for path in (PROJECT / folder).glob("*.md"))
-OWN = re.compile(r"(?:workflow|tests|benchmarks|docs|envs|profiles)/[\w./-]+|config\.yaml|Snakefile")
+OWN = re.compile(r"(?:workflow|tests|tools|benchmarks|docs|envs|profiles)/[\w./-]+|config\.yaml|Snakefile")
 
 of_text = pytest.mark.parametrize("text", TEXTS, ids=[str(path.relative_to(PROJECT)) for path in TEXTS])
 

@@ -1,4 +1,4 @@
-"""A few trials of the fault campaign; tests/faults.py runs many."""
+"""A few trials of the fault campaign; tools/faults.py runs many."""
 
 from pathlib import Path
 

@@ -53,7 +53,7 @@ def test_nothing_is_planned_when_nothing_was_edited(edited):
 @pytest.mark.parametrize(("key", "edit"), EDITS, ids=[f"{key}: {edit}" for key, edit in EDITS])
 def test_edit_of_a_key_reruns_what_the_table_says_and_all_that_follows(run, edited, key, edit):
     plan = edited(EDITS[key, edit])
-    assert row(key, edit, plan) in written_rows(), f"{PAGE.name} says otherwise: python tests/reruns_table.py"
+    assert row(key, edit, plan) in written_rows(), f"{PAGE.name} says otherwise: python tools/reruns_table.py"
     check_that_all_follows(run, plan, EDITS[key, edit])
     remade = any((run / path).exists() for job in plan.jobs if job.first for path in job.outputs)
     assert not remade or any(f" first: {key}: " in words for words in plan.words), plan.words
@@ -74,7 +74,7 @@ def check_that_all_follows(run: Path, plan, edit: dict) -> None:
 
 def test_table_has_each_edit_once_and_nothing_else():
     rows = [re.match(r"\| `(.*?)` \| `(.*?)` \|", line).groups() for line in written_rows()]
-    assert rows == list(EDITS), "python tests/reruns_table.py"
+    assert rows == list(EDITS), "python tools/reruns_table.py"
 
 
 def test_swapped_values_are_two_edits(edited):

@@ -1,6 +1,6 @@
 """Every key of the config and every command, as tables: the parts of docs/config.md and docs/commands.md between marks.
 
-`python tests/reference.py` rewrites both from the settings classes, config.yaml and the command line itself.
+`python tools/reference.py` rewrites both from the settings classes, config.yaml and the command line itself.
 """
 
 import argparse
@@ -12,13 +12,13 @@ from pathlib import Path
 from typing import NamedTuple
 
 import yaml
-from conftest import PROJECT
 from pydantic import BaseModel
 
 from cotrain import cli
 from cotrain.settings.config import Config
 
-COMMAND = "python tests/reference.py"
+PROJECT = Path(__file__).parents[1]
+COMMAND = "python tools/reference.py"
 START, END = f"<!-- {COMMAND} writes all from here -->\n", "<!-- to here -->\n"
 
 

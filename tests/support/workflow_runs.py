@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 import yaml
 
-PROJECT = Path(__file__).parents[1]
+PROJECT = Path(__file__).parents[2]
 TINY = PROJECT / "tests" / "tiny.yaml"
 SNAKEFILE = ["--snakefile", str(PROJECT / "Snakefile")]
 

@@ -1,6 +1,6 @@
 """For every key of the config, what runs again after an edit: measured on a finished run, written to docs/reruns.md.
 
-`python tests/reruns_table.py` makes a tiny run in a temporary folder and rewrites the table; with the folder of a
+`python tools/reruns_table.py` makes a tiny run in a temporary folder and rewrites the table; with the folder of a
 finished one as its argument it uses that.
 """
 
@@ -15,13 +15,16 @@ import numpy as np
 import yaml
 from PIL import Image
 from pydantic import BaseModel
+
+sys.path.append(str(Path(__file__).parents[1] / "tests" / "support"))
+
 from workflow_runs import PROJECT, TINY, DryRuns, Planned, finished_run, merged
 
 from cotrain.settings.config import Config
 
 PAGE = PROJECT / "docs" / "reruns.md"
 HEAD = "| key | edit | rules that run again first |\n|---|---|---|\n"
-COMMAND = "python tests/reruns_table.py"
+COMMAND = "python tools/reruns_table.py"
 STREETS = {"data.root": "photographs"}  # where a dataset of one's own is looked for
 
 # Other values that do not follow from a key's type.
@@ -132,7 +135,7 @@ def other_value(key: str, annotation: object, value: object) -> object:
         return round(value * 0.9, 6) or 0.1
     if isinstance(value, list) and len(value) == 2:
         return [value[0] / 2 if isinstance(value[0], float) else value[0] // 2, value[1]]
-    raise AssertionError(f"tests/reruns_table.py: give OTHERS another valid value of the new key {key}")
+    raise AssertionError(f"tools/reruns_table.py: give OTHERS another valid value of the new key {key}")
 
 
 def edits() -> dict[tuple[str, str], dict[str, object]]:

@@ -1,6 +1,6 @@
 """Fuzzing: whatever bytes or values a reader is given, it answers, or raises BadInput with one line for each fault.
 
-`python tests/fuzz.py` draws new inputs for five minutes (`--minutes M`) and prints how many each reader got;
+`python tools/fuzz.py` draws new inputs for five minutes (`--minutes M`) and prints how many each reader got;
 `test_fuzz.py` runs a few of the same, always alike. Good files are made once and then spoiled: bytes changed, cut out,
 repeated, or replaced; texts and values are also put together anew.
 """
@@ -19,10 +19,14 @@ from typing import NamedTuple
 
 import numpy as np
 import yaml
-from conftest import CLASSES, MADE_BY, PROJECT, random_maps, write_predictions, write_pseudolabels, write_thresholds
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image
+
+sys.path.append(str(Path(__file__).parents[1] / "tests"))
+sys.path.append(str(Path(__file__).parents[1] / "tests" / "support"))
+
+from conftest import CLASSES, MADE_BY, PROJECT, random_maps, write_predictions, write_pseudolabels, write_thresholds
 
 from cotrain.base.errors import BadInput
 from cotrain.data import labels

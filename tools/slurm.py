@@ -1,6 +1,6 @@
 """A SLURM of this machine alone, for tests: munge, a controller and one node with fake GPUs; no accounting.
 
-`python tests/slurm.py` keeps one up until Ctrl-C, to try docs/cluster.md. Needs root and the Debian packages munge,
+`python tools/slurm.py` keeps one up until Ctrl-C, to try docs/cluster.md. Needs root and the Debian packages munge,
 slurmctld, slurmd and slurm-client, and ends only the processes that it started.
 """
 

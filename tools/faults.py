@@ -1,4 +1,4 @@
-"""A fault campaign: `python tests/faults.py --trials 60 --seed 1`.
+"""A fault campaign: `python tools/faults.py --trials 60 --seed 1`.
 
 Each trial copies a finished run of a tiny workflow, deletes some of its files, lets Snakemake make them again, and
 disturbs it at a random moment: signals to Snakemake or a stage, a full disk, photographs that are gone, damaged files.
@@ -20,6 +20,8 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
+
+sys.path.append(str(Path(__file__).parents[1] / "tests" / "support"))
 
 import warm
 

@@ -1,8 +1,8 @@
 """Real processes in milliseconds: each is forked from one that has imported everything already.
 
-`python tests/warm.py SOCKET` serves until its standard input ends. A program, `cotrain` or `snakemake`, is asked for by
-the small script that `write_programs` puts in a folder for PATH; that script passes its arguments, its environment and
-its open files, and ends as the program ends. The program's process is named after it.
+`python warm.py SOCKET` serves until its standard input ends. `programs` writes two scripts, `cotrain` and `snakemake`,
+into a folder for PATH. A script passes its arguments, environment and open files to the server and exits with the exit
+code of the program that the server forks for it. The process of that program is named after it.
 """
 
 import array

@@ -1,4 +1,4 @@
-"""The co-training loop with stages that sleep on fake GPUs: `python tests/sleeping.py --seconds 10`.
+"""The co-training loop with stages that sleep on fake GPUs: `python tools/sleeping.py --seconds 10`.
 
 Snakemake, the rules, profiles/default and the leases are the real ones; only `cotrain` is one that makes empty files,
 and for a stage of the loop with a network takes a GPU first and sleeps on it.
@@ -10,6 +10,8 @@ import sys
 import tempfile
 from pathlib import Path
 from typing import NamedTuple
+
+sys.path.append(str(Path(__file__).parents[1] / "tests" / "support"))
 
 from workflow_runs import TINY, snakemake
 
