@@ -2,16 +2,18 @@
 
 import sys
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import torch
 from PIL import Image
 
 from cotrain.base.errors import BadInput
 from cotrain.base.progress import progress
 from cotrain.data import images, labels, media
-from cotrain.data.colors import default_colors
+from cotrain.data.colors import Color, default_colors
 from cotrain.data.descriptions import class_values, load_dataset
 from cotrain.files import atomic
 from cotrain.method.labelmaps import SCALE
@@ -22,8 +24,10 @@ from cotrain.settings.tools import Predict
 
 WORKFLOW = Path("workflow")
 LONGEST = 2048  # pixels that the network sees at most, if the model does not say what it was trained at
+VIDEO_ENDINGS = ("_overlay.mp4",)
+PHOTOGRAPH_ENDINGS = (".png", "_overlay.jpg", "_confidence.png", "_entropy.png")
 
-Shots = Iterable[tuple[str, np.ndarray]]  # name and image (H, W, 3) uint8
+NamedImages = Iterable[tuple[str, np.ndarray]]  # name and image (H, W, 3) uint8
 
 
 def run(settings: Predict, model: list[Path], photographs: list[Path], out: Path) -> None:
@@ -33,57 +37,51 @@ def run(settings: Predict, model: list[Path], photographs: list[Path], out: Path
     in below the folder that was given; of a video NAME/000000.png, … and NAME_overlay.mp4. `classes.csv` there says
     which value and colour each class has.
     """
-    found = media.listed(photographs, out)
-    _check_places(found, out)
-    dataset = load_dataset(WORKFLOW, settings.convention) if settings.convention else None
-    devices.prepare(settings.threads)
-    device = devices.device_of(settings.device)
-    first = checkpoint.load(model[0], trust=settings.trust)
-    classes = first.classes
-    others = [checkpoint.load(path, classes, settings.trust) for path in model[1:]]
-    loaded = [network.to(device) for network in (first, *others)]
-    values = class_values(dataset, classes) if dataset else range(len(classes))
-    coding = Coding(encoding=dataset.encoding if dataset else "ids")
-    default = default_colors(len(classes))
-    colors = [settings.colors.get(name, color) for name, color in zip(classes, default, strict=True)]
-    maps = inference.of_any_size(inference.ensemble(loaded), settings.batch)
-    longest = settings.longest or _trained_at(loaded[0])
-
-    def predicted(shots: Shots) -> Iterator[tuple[str, np.ndarray]]:
-        """Writes what is asked for of each image; name and overlay of each."""
-        waiting: deque[tuple[str, np.ndarray]] = deque()
-        for p in maps(_sized(shots, waiting, settings.size, longest)):
-            name, image = waiting.popleft()
-            label, *doubt = inference.decided(p, image.shape[:2])
-            _write(out / f"{name}.png", labels.encoded(label, values, coding.encoding))
-            for map, kind in zip(doubt, ("confidence", "entropy"), strict=True):
-                if getattr(settings, kind):
-                    _write(out / f"{name}_{kind}.png", np.rint(map * SCALE).astype(np.uint16))
-            yield name, figures.overlay(image, label, colors, settings.opacity)
-
-    videos = {name: media.Video(path) for name, path, video in found if video}
-    lengths = [video.said for video in videos.values()]
-    total = None if None in lengths else len(found) - len(videos) + sum(lengths)
-    with progress((), "predict", "image", total) as bar:
-        shots = ((name, images.read_image(path)) for name, path, video in found if not video)
-        for name, shaded in predicted(shots):
+    footage = media.listed(photographs, out)
+    _check_places(footage, out)
+    predictor = _predictor(settings, model, out)
+    paths = {name: path for name, path, is_video in footage if not is_video}
+    videos = {name: media.Video(path) for name, path, is_video in footage if is_video}
+    with progress((), "predict", "image", _count(paths, videos)) as bar:
+        shots = ((name, images.read_image(path)) for name, path in paths.items())
+        for name, overlay in predictor.overlays(shots):
             with atomic.replacing(out / f"{name}_overlay.jpg") as temporary:
-                Image.fromarray(shaded).save(temporary, format="JPEG", quality=92)
+                Image.fromarray(overlay).save(temporary, format="JPEG", quality=92)
             bar.update()
         for name, video in videos.items():
-            _predict_video(out / f"{name}_overlay.mp4", name, video, predicted, bar.update)
-    _write_classes(out / "classes.csv", classes, [labels.spelled(v, coding) for v in values], colors)
+            _predict_video(predictor, name, video, bar.update)
+    predictor.write_classes()
 
 
-def _predict_video(
-    path: Path, name: str, video: media.Video, predicted: Callable[[Shots], Iterator], done: Callable
-) -> None:
-    with atomic.replacing(path) as temporary:
+def _count(paths: dict[str, Path], videos: dict[str, media.Video]) -> int | None:
+    """Number of photographs and frames; None if a video does not say how long it is."""
+    count = len(paths)
+    for video in videos.values():
+        if video.said is None:
+            return None
+        count += video.said
+    return count
+
+
+def _check_places(footage: list[media.Footage], out: Path) -> None:
+    """Raises BadInput if a prediction would be written over a photograph or a video."""
+    inputs = {path.resolve() for _, path, _ in footage}
+    for name, _, is_video in footage:
+        for ending in VIDEO_ENDINGS if is_video else PHOTOGRAPH_ENDINGS:
+            path = out / f"{name}{ending}"
+            if path.resolve() in inputs:
+                raise BadInput(f"{path}: it is an input too, and would be lost; write elsewhere")
+
+
+def _predict_video(predictor: "_Predictor", name: str, video: media.Video, frame_done: Callable[[], object]) -> None:
+    """Writes the predictions of a video's frames, and its overlay."""
+    with atomic.replacing(predictor.out / f"{name}_overlay.mp4") as temporary:
         writer = media.VideoWriter(temporary.with_suffix(".mp4"), video.fps)  # OpenCV goes by the ending
+        frames = ((f"{name}/{number:06d}", frame) for number, frame in enumerate(video))
         try:
-            for _, shaded in predicted((f"{name}/{i:06d}", frame) for i, frame in enumerate(video)):
-                writer.write(shaded)
-                done()
+            for _, overlay in predictor.overlays(frames):
+                writer.write(overlay)
+                frame_done()
         finally:
             writer.close()
         writer.path.rename(temporary)
@@ -91,46 +89,126 @@ def _predict_video(
         print(f"predict: {video.path}: {video.frames} of {video.said} frames could be read", file=sys.stderr)
 
 
-def _check_places(found: list[media.Footage], out: Path) -> None:
-    """BadInput if a prediction would be written over a photograph or a video."""
-    read = {one.path.resolve() for one in found}
-    ends = ("_overlay.mp4",), (".png", "_overlay.jpg", "_confidence.png", "_entropy.png")
-    for name, _, video in found:
-        for end in ends[not video]:
-            if (path := out / f"{name}{end}").resolve() in read:
-                raise BadInput(f"{path}: it is an input too, and would be lost; write elsewhere")
+# ---- models and classes -----------------------------------------------------------------------------------------
+
+
+def _predictor(settings: Predict, model_paths: list[Path], out: Path) -> "_Predictor":
+    dataset = load_dataset(WORKFLOW, settings.convention) if settings.convention else None
+    devices.prepare(settings.threads)
+    models = _load(model_paths, settings)
+    classes = models[0].classes
+    values = range(len(classes))
+    encoding = "ids"
+    if dataset:
+        values = class_values(dataset, classes)
+        encoding = dataset.encoding
+    colors = []
+    for name, default in zip(classes, default_colors(len(classes)), strict=True):
+        colors.append(settings.colors.get(name, default))
+    return _Predictor(
+        settings=settings,
+        out=out,
+        maps=inference.of_any_size(inference.ensemble(models), settings.batch),
+        longest=settings.longest or _trained_at(models[0]),
+        classes=classes,
+        colors=colors,
+        values=values,
+        encoding=encoding,
+    )
+
+
+def _load(paths: list[Path], settings: Predict) -> list[segmenter.Segmenter]:
+    """The models on their device; raises BadInput unless all have the classes of the first."""
+    device = devices.device_of(settings.device)
+    models: list[segmenter.Segmenter] = []
+    for path in paths:
+        classes = models[0].classes if models else None
+        models.append(checkpoint.load(path, classes, settings.trust))
+    return [model.to(device) for model in models]
 
 
 def _trained_at(model: segmenter.Segmenter) -> int:
     """Longer side of the images that a model was trained with, as its provenance says."""
-    said = model.made_by.get("settings", {})
-    size = isinstance(said, dict) and (said.get("target_size") or said.get("source_size"))
-    whole = isinstance(size, list) and len(size) == 2 and all(isinstance(side, int) and side >= 16 for side in size)
-    return max(size) if whole else LONGEST
+    settings = model.made_by.get("settings", {})
+    if not isinstance(settings, dict):
+        return LONGEST
+    size = settings.get("target_size") or settings.get("source_size")
+    if not isinstance(size, list) or len(size) != 2:
+        return LONGEST
+    if not all(isinstance(side, int) and side >= 16 for side in size):
+        return LONGEST
+    return max(size)
 
 
-def _sized(shots: Shots, waiting: deque, size: tuple[int, int] | None, longest: int) -> Shots:
-    """The images as the network sees them; they themselves wait for its answer."""
-    for name, image in shots:
-        waiting.append((name, image))
-        share = min(1, longest / max(image.shape[:2]))
-        fitting = tuple(max(1, round(share * side)) for side in image.shape[:2])
-        yield name, images.resized(image, size or fitting)
+# ---- predictions ------------------------------------------------------------------------------------------------
 
 
-def _write(path: Path, pixels: np.ndarray) -> None:
-    if pixels.dtype == np.uint16 and pixels.ndim == 3:
-        raise BadInput("convention: red with ids above 255 cannot be written; name another convention")
-    with atomic.replacing(path) as temporary:
-        Image.fromarray(pixels).save(temporary, format="PNG")
+@dataclass
+class _Predictor:
+    """Writes what is asked for of each image."""
+
+    settings: Predict
+    out: Path
+    maps: Callable[[NamedImages], Iterator[torch.Tensor]]  # the probabilities of each image
+    longest: int  # side that the network sees, pixels
+    classes: tuple[str, ...]
+    colors: list[Color]
+    values: Sequence[int]  # of the classes, in the images that are written
+    encoding: str
+
+    def overlays(self, named_images: NamedImages) -> Iterator[tuple[str, np.ndarray]]:
+        """Writes the predictions of each image; gives its name and its overlay (H, W, 3) uint8."""
+        waiting: deque[tuple[str, np.ndarray]] = deque()
+        for probabilities in self.maps(self._resized(named_images, waiting)):
+            name, image = waiting.popleft()
+            label, confidence, entropy = inference.decided(probabilities, image.shape[:2])
+            self._write(f"{name}.png", labels.encoded(label, self.values, self.encoding))
+            if self.settings.confidence:
+                self._write(f"{name}_confidence.png", _as_uint16(confidence))
+            if self.settings.entropy:
+                self._write(f"{name}_entropy.png", _as_uint16(entropy))
+            yield name, figures.overlay(image, label, self.colors, self.settings.opacity)
+
+    def _resized(self, named_images: NamedImages, waiting: deque) -> NamedImages:
+        """The images as the network sees them; they themselves wait for its answer."""
+        for name, image in named_images:
+            waiting.append((name, image))
+            size = self.settings.size or self._fitting(image.shape[:2])
+            yield name, images.resized(image, size)
+
+    def _fitting(self, size: tuple[int, int]) -> tuple[int, int]:
+        """Height and width that the network sees of an image of `size`."""
+        scale = min(1, self.longest / max(size))
+        height, width = size
+        return max(1, round(scale * height)), max(1, round(scale * width))
+
+    def _write(self, name: str, pixels: np.ndarray) -> None:
+        if pixels.dtype == np.uint16 and pixels.ndim == 3:
+            raise BadInput("convention: red with ids above 255 cannot be written; name another convention")
+        with atomic.replacing(self.out / name) as temporary:
+            Image.fromarray(pixels).save(temporary, format="PNG")
+
+    def write_classes(self) -> None:
+        """Writes classes.csv: number, name, value and colour of each class."""
+        import pandas as pd  # here: it takes long to import, and the first image is waited for
+
+        coding = Coding(encoding=self.encoding)
+        rows = []
+        for number, name in enumerate(self.classes):
+            red, green, blue = self.colors[number]
+            row = {
+                "class": number,
+                "name": name,
+                "value": labels.spelled(self.values[number], coding),
+                "red": red,
+                "green": green,
+                "blue": blue,
+            }
+            rows.append(row)
+        with atomic.replacing(self.out / "classes.csv") as temporary:
+            pd.DataFrame(rows).to_csv(temporary, index=False, lineterminator="\n")
 
 
-def _write_classes(path: Path, classes: tuple[str, ...], values: list[str], colors: list[tuple[int, int, int]]) -> None:
-    import pandas as pd  # here: it takes long to import, and the first image is waited for
-
-    rows = [
-        {"class": c, "name": name, "value": value, "red": red, "green": green, "blue": blue}
-        for c, (name, value, (red, green, blue)) in enumerate(zip(classes, values, colors, strict=True))
-    ]
-    with atomic.replacing(path) as temporary:
-        pd.DataFrame(rows).to_csv(temporary, index=False, lineterminator="\n")
+def _as_uint16(shares: np.ndarray) -> np.ndarray:
+    """Shares in [0, 1] → round(share·65535) uint16."""
+    return np.rint(shares * SCALE).astype(np.uint16)
