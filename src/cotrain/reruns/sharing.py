@@ -28,28 +28,35 @@ def hold(folder: Path, how: int = fcntl.LOCK_EX) -> IO | None:
 
 
 def take(plan: Plan) -> None:
-    """Give the run of a plan what the runs that `share_with` names have and it lacks, and say so on standard error.
+    """Give a run the files that it lacks and that the runs named by `share_with` have, and say so on standard error.
 
     A file is taken if its job has the same settings there, follows from the same config keys, and was made by this code
     from the same bytes. The run's tickets check it like a file of its own.
     """
-    config = plan.config
-    run, results = Path(config.results, config.run), Path(config.results)
-    others = [path for path in sorted(results.glob(config.share_with)) if path != run and (path / TICKETS).is_dir()]
-    if not others:
-        _say(f"share_with: no other run in {results} is named {config.share_with}, so all is made here")
-    with contextlib.ExitStack() as held:
-        if (lock := hold(run)) is None:  # it is at work, and took what there was when it began
-            return
-        held.enter_context(lock)
-        for other in others:
-            if (lock := hold(other, fcntl.LOCK_SH)) is None:
-                _say(f"share_with: {other} is at work, so nothing is taken from it")
-                continue
-            with lock, writable(run):
-                taken = sum(_take(plan, ticket, other, run) for ticket in _in_order(other))
-            if taken:
-                _say(f"taken from {other}: {taken} files")
+    run, results = Path(plan.config.results, plan.config.run), Path(plan.config.results)
+    pattern = plan.config.share_with
+    other_runs = [path for path in sorted(results.glob(pattern)) if path != run and (path / TICKETS).is_dir()]
+    if not other_runs:
+        _say(f"share_with: no other run in {results} is named {pattern}, so all is made here")
+    own_lock = hold(run)
+    if own_lock is None:  # it is at work, and took what there was when it began
+        return
+    with own_lock:
+        for other in other_runs:
+            _take_from(plan, other, run)
+
+
+def _take_from(plan: Plan, other: Path, run: Path) -> None:
+    lock = hold(other, fcntl.LOCK_SH)
+    if lock is None:
+        _say(f"share_with: {other} is at work, so nothing is taken from it")
+        return
+    count = 0
+    with lock, writable(run):
+        for ticket in _in_order(other):
+            count += _take(plan, ticket, other, run)
+    if count:
+        _say(f"taken from {other}: {count} files")
 
 
 def _say(text: str) -> None:
@@ -57,27 +64,34 @@ def _say(text: str) -> None:
 
 
 def _in_order(other: Path) -> Iterator[dict[str, Any]]:
-    """Tickets of the jobs of a run, each after those that made what it reads."""
-    tickets = [ticket for path in (other / TICKETS).rglob("ticket.json") if (ticket := read_ticket(path))]
-    makers = {output: ticket for ticket in tickets for output in ticket["outputs"]}
+    """Tickets of the jobs of a run, each after those that made what it reads; none if they are damaged."""
+    makers = {}
+    for path in (other / TICKETS).rglob("ticket.json"):
+        ticket = read_ticket(path)
+        if ticket:
+            makers |= dict.fromkeys(ticket["outputs"], ticket)
+    reads = {path: ticket["wanted"]["inputs"] for path, ticket in makers.items()}
     try:
-        order = list(TopologicalSorter({path: makers[path]["wanted"]["inputs"] for path in makers}).static_order())
-    except CycleError:  # of a damaged ticket
+        order = list(TopologicalSorter(reads).static_order())
+    except CycleError:
         return
-    seen = set()
+    visited = set()
     for path in order:
-        if path in makers and makers[path]["outputs"][0] not in seen:
-            seen.add(makers[path]["outputs"][0])
-            yield makers[path]
+        ticket = makers.get(path)
+        if ticket and ticket["outputs"][0] not in visited:
+            visited.add(ticket["outputs"][0])
+            yield ticket
 
 
 def _take(plan: Plan, ticket: dict[str, Any], other: Path, run: Path) -> int:
-    """How many files of one job were taken."""
+    """Take the files of one job if this plan's job would make them alike; returns how many."""
     outputs = [Path(output) for output in ticket["outputs"]]
     if not all(output.is_relative_to(other) for output in outputs):  # scenes, which all runs share anyway
         return 0
     places = [run / output.relative_to(other) for output in outputs]
-    if any(place.exists() or kept(place) for place in places) or not _alike(plan, ticket, other, run):
+    if any(place.exists() or kept(place) for place in places):
+        return 0
+    if not _is_alike(plan, ticket, other, run):
         return 0
     for output, place in zip(outputs, places, strict=True):
         _copy(output, place, other, run)
@@ -88,54 +102,62 @@ def _take(plan: Plan, ticket: dict[str, Any], other: Path, run: Path) -> int:
     return len(outputs)
 
 
-def _alike(plan: Plan, ticket: dict[str, Any], other: Path, run: Path) -> bool:
+def _is_alike(plan: Plan, ticket: dict[str, Any], other: Path, run: Path) -> bool:
     """Whether a finished job of another run made what this plan's job of that name would."""
-    stage, job, then = ticket["stage"], ticket["job"], Wanted(**ticket["wanted"])
-    own = plan.job(stage, job)
-    if own is None:
+    stage, then = ticket["stage"], Wanted(**ticket["wanted"])
+    job = plan.job(stage, ticket["job"])
+    if job is None:
         return False
     folder = next((path for path in then.others if Path(path).is_dir()), None)
-    now = wanted(stage, own.settings_json, plan.keys_of(own), then.inputs, folder)
+    now = wanted(stage, job.settings_json, plan.keys_of(job), then.inputs, folder)
     if not (_same(now.settings, then.settings) and _same(now.keys, then.keys)):
         return False
     outputs = [Path(output) for output in ticket["outputs"]]
-    if not all(map(_as_made, outputs)) or reasons_to_rerun(outputs[0], stage, now):
+    if not all(_is_as_made(output) for output in outputs):
+        return False
+    if reasons_to_rerun(outputs[0], stage, now):
         return False
     read = entries(kept(outputs[0])["provenance"])
     return all(_has(Path(entry["path"]), entry["sha256"], other, run) for _, entry in read)
 
 
-def _as_made(path: Path) -> bool:
-    """Whether a file is there as its job left it, or was dropped after use; large ones are not read for that."""
+def _is_as_made(path: Path) -> bool:
+    """Whether a file is as its job left it, or was dropped after use; the contents of large ones are not read for that."""
     if not path.exists():
         return dropped(path)
-    found = kept(path)
-    return found is not None and (path.suffix in BINARY or found["sha256"] == sha256(path))
+    record = kept(path)
+    if record is None:
+        return False
+    return path.suffix in BINARY or record["sha256"] == sha256(path)
 
 
-def _same(now: dict[str, Any], was: dict[str, Any]) -> bool:
+def _same(now: dict[str, Any], then: dict[str, Any]) -> bool:
     """Whether two sets of settings or dotted config keys differ in nothing that changes a result."""
-    mine, theirs = ({k: v for k, v in x.items() if k.rpartition(".")[2] not in WITHOUT_EFFECT} for x in (now, was))
-    return mine == theirs
+    return _with_effect(now) == _with_effect(then)
 
 
-def _has(path: Path, hashed: str, other: Path, run: Path) -> bool:
+def _with_effect(values: dict[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in values.items() if key.rpartition(".")[2] not in WITHOUT_EFFECT}
+
+
+def _has(path: Path, digest: str, other: Path, run: Path) -> bool:
     """Whether the run has those bytes at the place of another run's file; files of no run need not be looked at."""
     if not path.is_relative_to(other):
         return True
     own = run / path.relative_to(other)
-    return _as_made(own) and kept(own)["sha256"] == hashed
+    return _is_as_made(own) and kept(own)["sha256"] == digest
 
 
 def _copy(source: Path, target: Path, other: Path, run: Path) -> None:
-    """The file, or a hard link of one that nobody edits by hand, and the file beside it, with this run's paths."""
+    """Copy a file, or link it if nobody edits its kind by hand, and the file beside it, with this run's paths."""
     from cotrain.files import atomic  # imports what most starts do without
 
-    found = kept(source)
-    for _, entry in entries(found["provenance"]):
-        if (path := Path(entry["path"])).is_relative_to(other):
+    record = kept(source)
+    for _, entry in entries(record["provenance"]):
+        path = Path(entry["path"])
+        if path.is_relative_to(other):
             entry["path"] = str(run / path.relative_to(other))
-    found = {"taken_from": str(source)} | found
+    record = {"taken_from": str(source), **record}
     if source.exists():
         with atomic.replacing(target) as new:
             if source.suffix in BINARY:
@@ -143,11 +165,15 @@ def _copy(source: Path, target: Path, other: Path, run: Path) -> None:
                     os.link(source, new)
             if not new.exists():
                 shutil.copy2(source, new)
-    atomic.write_bytes(sidecar(target), json.dumps(found, indent=1, sort_keys=True).encode())
+    atomic.write_bytes(sidecar(target), json.dumps(record, indent=1, sort_keys=True).encode())
 
 
 def _logs(stage: str, job: str, logs: Path) -> list[Path]:
-    """What a job said: the times in it are those of this run, too."""
-    names = {f"{stage}.log", f"{stage}_{job}.log"} | ({"merge.log"} if stage == "infer" else set())
-    round_logs = (logs / job).rglob("*.log") if job else ()
-    return [path for path in (*logs.glob("*.log"), *(logs / "data").glob("*.log"), *round_logs) if path.name in names]
+    """Logs of a job: the times in them count for this run, too."""
+    names = {f"{stage}.log", f"{stage}_{job}.log"}
+    if stage == "infer":
+        names.add("merge.log")
+    paths = [*logs.glob("*.log"), *(logs / "data").glob("*.log")]
+    if job:
+        paths += (logs / job).rglob("*.log")
+    return [path for path in paths if path.name in names]
