@@ -122,7 +122,7 @@ def _is_alike(plan: Plan, ticket: dict[str, Any], other: Path, run: Path) -> boo
 
 
 def _is_as_made(path: Path) -> bool:
-    """Whether a file is as its job left it, or was dropped after use; the contents of large ones are not read for that."""
+    """Whether a file is as its job left it, or was dropped after use; large ones are not read for that."""
     if not path.exists():
         return dropped(path)
     record = kept(path)
