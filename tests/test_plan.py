@@ -8,6 +8,7 @@ import re
 import pytest
 import yaml
 from conftest import PROJECT
+from reruns_table import edits, furnish, nested, tiny_config
 
 from cotrain.base.errors import BadInput
 from cotrain.procedure import cotrain, scores, selftrain
@@ -17,6 +18,7 @@ from cotrain.settings import strict
 from cotrain.settings.stages import STAGES
 
 WORKFLOW = PROJECT / "workflow"
+EDITS = edits()
 DEMO = yaml.safe_load((PROJECT / "config.yaml").read_text(encoding="utf-8"))
 PORTIONS = {"portion_start": 0.5, "portion_step": 0.05, "portion_max": 0.6}
 PAPER = {  # Table I of the paper, Synscapes → Cityscapes
@@ -951,3 +953,24 @@ def test_cotraining_can_use_any_policy_and_patches():
     assert told(plan, "threshold", "cotrain/01/2")["policy"] == told(plan, "threshold", "final")["policy"] == "cbst"
     assert told(plan, "threshold", "selftrain/01")["policy"] == "mpt"
     assert told(plan, "infer", "cotrain/01/2")["patches"]["count"] == 5
+
+
+# ---- declared keys ----------------------------------------------------------------------------------------------
+
+
+def told_of(plan: Plan) -> dict[tuple[str, str], tuple]:
+    """Settings and inputs of each job. How many shards make a file does not count."""
+    return {(job.stage, job.name): (job.settings_json, job.inputs_of_ticket) for job in plan.jobs}
+
+
+@pytest.mark.parametrize("edit", EDITS.values(), ids=[f"{key}: {edit}" for key, edit in EDITS])
+def test_each_job_declares_the_keys_that_its_settings_and_files_follow_from(edit, tmp_path, monkeypatch):
+    """Every key of the config is edited. Messages and sharing between runs go by the declared keys."""
+    furnish(tmp_path)
+    monkeypatch.chdir(tmp_path)
+    before = Plan(tiny_config(), WORKFLOW)
+    after = Plan(merged(tiny_config(), nested(edit)), WORKFLOW)
+    then, now = told_of(before), told_of(after)
+    for name in then.keys() & now.keys():
+        if then[name] != now[name]:
+            assert before.keys_of(before.job(*name)) != after.keys_of(after.job(*name)), (name, edit)

@@ -54,6 +54,7 @@ OTHERS = {
         {"start": "last", "model": {"architecture": "Unet", "encoder": "resnet18", "weights": None}},
     ],
     "training.workers": 2,
+    "final.labels_from": "1",
     "training.source.epochs": 1,
     "training.cycle.epochs": 1,
     "training.final.epochs": 1,
@@ -93,7 +94,7 @@ def leaves(kind: type[BaseModel], values: dict, prefix: str = "") -> dict[str, o
     for name, field in kind.model_fields.items():
         kinds = [k for k in (field.annotation, *get_args(field.annotation)) if hasattr(k, "model_fields")]
         key, value = f"{prefix}{field.alias or name}", values.get(field.alias or name, {})
-        nested = kinds and value is not None
+        nested = kinds and isinstance(value, dict)
         found |= leaves(kinds[0], value, f"{key}.") if nested else {key: field.annotation}
     return found
 
