@@ -42,10 +42,10 @@ def acquire(path: Path, shared: bool = False) -> Lock | None:
         on_failure.enter_context(file)
         try:
             enforced = _flock(file, path, shared)
-            is_removed = not os.path.samestat(os.fstat(file.fileno()), path.stat())
+            is_same = os.path.samestat(os.fstat(file.fileno()), path.stat())
         except (BlockingIOError, FileNotFoundError):
             return None
-        if is_removed:
+        if not is_same:  # the file was removed, and another made
             return None
         on_failure.pop_all()
     return Lock(file, enforced)
@@ -69,6 +69,8 @@ def _warn_once(path: Path, error: OSError) -> None:
     if _warned:
         return
     _warned = True
-    folder = next(parent for parent in path.absolute().parents if not parent.name.startswith("."))
+    folder = path.absolute().parent
+    while folder.name.startswith("."):  # of a workplace that will be gone
+        folder = folder.parent
     reason = f"the file system has no locks ({error.strerror})"
     print(f"{folder}: {reason}; going on without them: do not start two runs in this folder", file=sys.stderr)

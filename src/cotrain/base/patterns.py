@@ -14,10 +14,12 @@ def matching(folder: Path, pattern: str) -> Iterator[tuple[str, str]]:
     cannot be read.
     """
     head, _, tail = pattern.partition("{id}")
-    for name in _names_below(folder, head.rpartition("/")[0]):
+    start, _, _ = head.rpartition("/")
+    for name in _names_below(folder, start):
         is_long_enough = len(name) > len(head) + len(tail)
         if is_long_enough and name.startswith(head) and name.endswith(tail):
-            yield name[len(head) : len(name) - len(tail)], name
+            image_id = name[len(head) : len(name) - len(tail)]
+            yield image_id, name
 
 
 def _names_below(folder: Path, start: str) -> Iterator[str]:

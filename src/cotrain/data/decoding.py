@@ -24,6 +24,9 @@ Image.MAX_IMAGE_PIXELS = None  # the limit above is checked with a message of ou
 warnings.filterwarnings("ignore", module="PIL")  # about unusual metadata; faults of the pixels are errors
 
 
+Size = tuple[int, int]  # height, width
+
+
 class Pixels(NamedTuple):
     """The pixels that a kind of image may have."""
 
@@ -38,41 +41,55 @@ def size(path: Path, pixels: Pixels) -> tuple[int, int]:
     """Width and height, upright, from the head of an image file. Raises BadInput."""
     with _open(path, pixels) as image:
         try:
-            is_turned = "exif" in image.info and image.getexif().get(ExifTags.Base.Orientation, 1) in TURNED
+            is_turned = "exif" in image.info and _orientation(image) in TURNED
         except Exception as error:
             raise _damaged(path, error) from None
         width, height = image.size
         return (height, width) if is_turned else (width, height)
 
 
-def decode(path: Path, pixels: Pixels, size: tuple[int, int] | None, resample: Image.Resampling) -> np.ndarray:
-    """The pixels of an image file, upright: (H, W) or (H, W, channels), resized to `size` (height, width) if given.
+def _orientation(image: Image.Image) -> int:
+    return image.getexif().get(ExifTags.Base.Orientation, 1)
 
-    Raises BadInput.
-    """
+
+def decode(path: Path, pixels: Pixels, size: Size | None, resample: Image.Resampling) -> np.ndarray:
+    """The pixels of an image file, upright: (H, W) or (H, W, channels), resized to `size` if given. Raises BadInput."""
     with _open(path, pixels) as image:
         try:
-            if image.format == "PNG":  # decoding does not compare its checksums
-                with Image.open(path) as whole:
-                    whole.verify()
-            has_exif = "exif" in image.info
-            factor = factor_of(path, image, pixels.first_channel) if pixels.exact else 1
-            decoded = _first_channel(path) if pixels.first_channel else _converted(image, pixels.modes[image.mode])
-            if has_exif:
-                ImageOps.exif_transpose(decoded, in_place=True)
-            if size and (size[1], size[0]) != decoded.size:
-                decoded = decoded.resize((size[1], size[0]), resample)
+            factor = 1
+            if pixels.exact:
+                factor = factor_of(path, image, pixels.first_channel)
+            decoded = _decoded(path, image, pixels)
+            if size:
+                height, width = size
+                if decoded.size != (width, height):
+                    decoded = decoded.resize((width, height), resample)
             array = np.array(decoded)
-            return array if factor == 1 else array // factor
+            return array // factor if factor > 1 else array
         except Exception as error:
             raise _damaged(path, error) from None
+
+
+def _decoded(path: Path, image: Image.Image, pixels: Pixels) -> Image.Image:
+    """The pixels of an open image, whole and upright, in the mode that is asked for."""
+    if image.format == "PNG":  # decoding does not compare its checksums
+        with Image.open(path) as whole:
+            whole.verify()
+    if pixels.first_channel:
+        return _first_channel(path)
+    has_exif = "exif" in image.info
+    decoded = _converted(image, pixels.modes[image.mode])
+    if has_exif:
+        ImageOps.exif_transpose(decoded, in_place=True)
+    return decoded
 
 
 def _open(path: Path, pixels: Pixels) -> Image.Image:
     """An image whose head has been read and checked, but not its pixels."""
     image = _recognised(path)
-    if not 0 < image.width * image.height <= MAX_PIXELS:
-        raise BadInput(f"{path}: {image.width}×{image.height} pixels, the limit is {MAX_PIXELS:,}; scale it down")
+    width, height = image.size
+    if not 0 < width * height <= MAX_PIXELS:
+        raise BadInput(f"{path}: {width}×{height} pixels, the limit is {MAX_PIXELS:,}; scale it down")
     if image.mode not in pixels.modes:
         modes = ", ".join(pixels.modes)
         raise BadInput(f"{path}: pixels of mode {image.mode}, expected {pixels.expected} ({modes}); convert it")
@@ -108,9 +125,11 @@ def _converted(image: Image.Image, mode: str) -> Image.Image:
     """The image in another mode; of 16 bits the upper 8 where that mode has 8."""
     if image.mode in GREY_16 and mode == "RGB":
         values = np.asarray(image).astype(np.int64)
-        if values.min() < 0 or values.max() > 65535:
-            raise ValueError(f"grey values from {values.min()} to {values.max()}, expected 0 to 65535")
-        image = Image.fromarray((values >> 8).astype(np.uint8))
+        lowest, highest = values.min(), values.max()
+        if lowest < 0 or highest > 65535:
+            raise ValueError(f"grey values from {lowest} to {highest}, expected 0 to 65535")
+        upper_bits = values >> 8
+        image = Image.fromarray(upper_bits.astype(np.uint8))
     return image.convert(mode)
 
 

@@ -57,8 +57,10 @@ class Part(NamedTuple):
 
 def load_datasets(workflow: Path, names: Iterable[str]) -> dict[str, Dataset]:
     """Datasets, and those that are joined in them, by the names that refer to them. Raises BadInput."""
-    datasets = {name: load_dataset(workflow, name) for name in names}
-    for dataset in list(datasets.values()):
+    datasets = {}
+    for name in names:
+        dataset = load_dataset(workflow, name)
+        datasets[name] = dataset
         for part_name, joined in dataset.join.items():
             part = load_dataset(workflow, joined.dataset)
             if part.join or part.generator:
@@ -72,7 +74,10 @@ def parts(dataset: Dataset, datasets: dict[str, Dataset]) -> dict[str, Part]:
     """The datasets that are joined in one, by the first folder of their image ids; {"": itself} of any other."""
     if not dataset.join:
         return {"": Part(dataset, "{split}")}
-    return {name: Part(datasets[joined.dataset], joined.split) for name, joined in dataset.join.items()}
+    joined_parts = {}
+    for name, joined in dataset.join.items():
+        joined_parts[name] = Part(datasets[joined.dataset], joined.split)
+    return joined_parts
 
 
 def layout(part: Part, split: str, below: str = "") -> dict:
@@ -101,7 +106,11 @@ def label_values(dataset: Dataset, labelset: LabelSet) -> dict[int, int]:
     """
     class_of_name = _class_of_name(dataset, labelset)
     numbers = {name: number for number, name in enumerate(labelset.classes)}
-    return {value: numbers.get(class_of_name.get(name), VOID) for value, name in dataset.names.items()}
+    class_of_value = {}
+    for value, name in dataset.names.items():
+        class_name = class_of_name.get(name)
+        class_of_value[value] = numbers.get(class_name, VOID)
+    return class_of_value
 
 
 def _class_of_name(dataset: Dataset, labelset: LabelSet) -> dict[str, str]:
@@ -147,9 +156,8 @@ def _value_of(dataset: Dataset, class_name: str) -> int:
     if len(values) == 1:
         return values[0]
     count = f"{len(values)} label values mean" if values else "no label value means"
-    fault = f"{count} the class {class_name!r}"
     remedy = "name a convention (a YAML of your own, say) that has one value for each class of the model"
-    raise BadInput(f"dataset {dataset.name}: {fault}; {remedy}")
+    raise BadInput(f"dataset {dataset.name}: {count} the class {class_name!r}; {remedy}")
 
 
 def _names_of(dataset: Dataset, class_name: str) -> set[str]:
@@ -164,5 +172,5 @@ def _names_of(dataset: Dataset, class_name: str) -> set[str]:
 
 def missing_classes(dataset: Dataset, labelset: LabelSet) -> list[str]:
     """Classes of the label set that no label value of the dataset means."""
-    numbers = set(label_values(dataset, labelset).values())
-    return [name for number, name in enumerate(labelset.classes) if number not in numbers]
+    labelled = set(label_values(dataset, labelset).values())
+    return [name for number, name in enumerate(labelset.classes) if number not in labelled]

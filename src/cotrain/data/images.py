@@ -5,12 +5,12 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from cotrain.data.decoding import GREY_16, MODES_8, Pixels, decode
+from cotrain.data.decoding import GREY_16, MODES_8, Pixels, Size, decode
 
 PHOTOGRAPHS = Pixels(dict.fromkeys((*MODES_8, *GREY_16), "RGB"), "8 or 16 bits per channel")
 
 
-def read_image(path: Path | str, size: tuple[int, int] | None = None) -> np.ndarray:
+def read_image(path: Path | str, size: Size | None = None) -> np.ndarray:
     """A photograph as sRGB (H, W, 3) uint8, resized to `size` (height, width) if given.
 
     Upright as its EXIF orientation says; transparency is left out; of 16 bits per channel the upper 8 are kept. Raises
@@ -19,9 +19,10 @@ def read_image(path: Path | str, size: tuple[int, int] | None = None) -> np.ndar
     return decode(Path(path), PHOTOGRAPHS, size, Image.Resampling.BILINEAR)
 
 
-def resized(image: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+def resized(image: np.ndarray, size: Size) -> np.ndarray:
     """An image (H, W, 3) uint8 at `size` (height, width), resized as by `read_image`."""
     height, width = size
     if image.shape[:2] == (height, width):
         return image
-    return np.array(Image.fromarray(image).resize((width, height), Image.Resampling.BILINEAR))
+    scaled = Image.fromarray(image).resize((width, height), Image.Resampling.BILINEAR)
+    return np.array(scaled)

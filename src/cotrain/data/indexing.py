@@ -66,8 +66,8 @@ def listed(root: Path, settings: Index) -> list[Listed]:
             image_id = f"{part}/{own_id}" if part else own_id
             images.append(Listed(image_id, own_id, path, layout))
     if settings.limit and settings.limit < len(images):
-        evenly_spread = np.linspace(0, len(images) - 1, settings.limit).round().astype(int)
-        images = [images[i] for i in evenly_spread]
+        places = np.linspace(0, len(images) - 1, settings.limit)  # evenly spread
+        images = [images[place] for place in places.round().astype(int)]
     return images
 
 
@@ -76,11 +76,15 @@ def find(root: Path, layout: Layout) -> list[tuple[str, Path]]:
 
     Raises BadInput.
     """
-    images = sorted((image_id, root / name) for image_id, name in matching(root, layout.images))
+    images = []
+    for image_id, name in matching(root, layout.images):
+        images.append((image_id, root / name))
+    images.sort()
     if layout.list_file:
         images = _chosen(dict(images), root / layout.list_file, layout.images)
     if layout.aspect:
-        images = [(image_id, path) for image_id, path in images if _has_shape(path, *layout.aspect)]
+        width, height = layout.aspect
+        images = [image for image in images if _has_shape(image[1], width, height)]
     return images
 
 
@@ -98,13 +102,17 @@ def _chosen(images: dict[str, Path], list_file: Path, pattern: str) -> list[tupl
 def _has_shape(path: Path, width: int, height: int) -> bool:
     """Whether an image has the aspect ratio width : height."""
     image_width, image_height = size(path, PHOTOGRAPHS)
-    return abs(image_width * height / (image_height * width) - 1) < SHAPE_TOLERANCE
+    stretch = image_width * height / (image_height * width)
+    return abs(stretch - 1) < SHAPE_TOLERANCE
 
 
 def in_brief(names: list[str]) -> str:
     """How many there are, and the first of them."""
-    more = ", …" if len(names) > 5 else ""
-    return f"{len(names)} ({', '.join(names[:5])}{more})"
+    count = len(names)
+    first = names[:5]
+    if count > len(first):
+        first.append("…")
+    return f"{count} ({', '.join(first)})"
 
 
 def _choice(layout: Layout) -> str:
@@ -135,20 +143,32 @@ def _lines(path: Path) -> list[tuple[int, str]]:
 def _row(root: Path, image: Listed) -> dict | None:
     """A row of the index table; None for an image that is left out because its label has another size."""
     width, height = size(image.path, PHOTOGRAPHS)
-    row = {"image_id": image.image_id, "image": str(image.path), "label": "", "height": height, "width": width}
-    layout = image.layout
-    if not layout.labels:
-        return row
-    label = root / layout.labels.replace("{id}", image.own_id)
+    label = _label_path(root, image)
+    if label is not None:
+        label_width, label_height = size(label, LABELS[image.layout.encoding])
+        if (label_width, label_height) != (width, height):
+            if image.layout.mismatched == "skip":
+                return None
+            sizes = f"size {label_width}×{label_height} differs from its image's {width}×{height}"
+            raise BadInput(f"{label}: {sizes}; fix or remove the pair")
+    return {
+        "image_id": image.image_id,
+        "image": str(image.path),
+        "label": "" if label is None else str(label),
+        "height": height,
+        "width": width,
+    }
+
+
+def _label_path(root: Path, image: Listed) -> Path | None:
+    """The label of an image; None if labels are not listed. BadInput if it is missing."""
+    pattern = image.layout.labels
+    if not pattern:
+        return None
+    label = root / pattern.replace("{id}", image.own_id)
     if not _is_file(label):
         raise BadInput(f"{image.path}: it has no label {label}; add the file or remove the image")
-    label_width, label_height = size(label, LABELS[layout.encoding])
-    if (label_width, label_height) == (width, height):
-        return row | {"label": str(label)}
-    if layout.mismatched == "skip":
-        return None
-    sizes = f"size {label_width}×{label_height} differs from its image's {width}×{height}"
-    raise BadInput(f"{label}: {sizes}; fix or remove the pair")
+    return label
 
 
 def _is_file(path: Path) -> bool:

@@ -11,7 +11,7 @@ import numpy as np
 from PIL import Image
 
 from cotrain.base.errors import BadInput
-from cotrain.data.decoding import MODES_8, Pixels, decode
+from cotrain.data.decoding import MODES_8, Pixels, Size, decode
 from cotrain.settings.datasets import Coding
 
 IDS = {"L": "L", "P": "P", "I;16": "I;16", "I;16B": "I", "I": "I"}
@@ -43,20 +43,22 @@ MAX_ID = 65535
 COLOR_WEIGHTS = np.array([1 << 16, 1 << 8, 1], np.int32)  # of red, green and blue in a value
 
 
-def read_label(path: Path | str, coding: Coding, size: tuple[int, int] | None = None) -> np.ndarray:
+def read_label(path: Path | str, coding: Coding, size: Size | None = None) -> np.ndarray:
     """A label image as classes (H, W) uint8, VOID where the dataset means none; by nearest pixels if resized.
 
     Raises BadInput, also for a value that `coding` does not know.
     """
     values = read_values(path, coding.encoding, size)
     label = _classes(values, coding)
-    if (label < 0).any():
-        unknown = spelled(int(values[label < 0][0]), coding)
-        raise BadInput(f"{path}: label value {unknown} is unknown; add it to `values` in the dataset's YAML")
+    is_unknown = label < 0
+    if is_unknown.any():
+        first = int(values[is_unknown][0])
+        remedy = "add it to `values` in the dataset's YAML"
+        raise BadInput(f"{path}: label value {spelled(first, coding)} is unknown; {remedy}")
     return label.astype(np.uint8)
 
 
-def read_values(path: Path | str, encoding: str, size: tuple[int, int] | None = None) -> np.ndarray:
+def read_values(path: Path | str, encoding: str, size: Size | None = None) -> np.ndarray:
     """Values of a label image, (H, W) of integers; by nearest pixels if resized to `size` (height, width).
 
     Raises BadInput.
@@ -106,6 +108,6 @@ def _classes(values: np.ndarray, coding: Coding) -> np.ndarray:
     return table[values]
 
 
-def read_mask(path: Path | str, size: tuple[int, int]) -> np.ndarray:
+def read_mask(path: Path | str, size: Size) -> np.ndarray:
     """A mask image at `size` (height, width) as (H, W) bool, true where it is not zero. Raises BadInput."""
     return decode(Path(path), MASKS, size, Image.Resampling.NEAREST) > 0

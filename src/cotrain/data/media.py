@@ -75,22 +75,28 @@ def _listed_in(path: Path, out: Path) -> list[Footage]:
 def _in_folder(folder: Path, out: Path) -> list[Footage]:
     endings = {*_photograph_endings(), *VIDEOS}
     output = out.resolve()
+    names = [Path(name) for name, _ in matching(folder, "{id}")]
     media = []
-    for name in sorted(Path(name) for name, _ in matching(folder, "{id}")):
+    for name in sorted(names):
         ending = name.suffix.lower()
         path = folder / name
         is_medium = ending in endings and path.is_file()
         if is_medium and output not in path.resolve().parents:
-            media.append(Footage(name.with_suffix("").as_posix(), path, ending in VIDEOS))
+            stem = name.with_suffix("").as_posix()
+            media.append(Footage(stem, path, ending in VIDEOS))
     if not media:
-        endings_to_give = ".jpg, .png, .mp4, …"
-        raise BadInput(f"{folder}: no photograph or video in this folder; give files that end in {endings_to_give}")
+        remedy = "give files that end in .jpg, .png, .mp4, …"
+        raise BadInput(f"{folder}: no photograph or video in this folder; {remedy}")
     return media
 
 
-def _photograph_endings() -> set[str]:
-    Image.init()
-    return {ending for ending, name in Image.registered_extensions().items() if name in decoding.FORMATS}
+def _photograph_endings() -> list[str]:
+    Image.init()  # registers the formats that Pillow knows
+    endings = []
+    for ending, name in Image.registered_extensions().items():
+        if name in decoding.FORMATS:
+            endings.append(ending)
+    return endings
 
 
 class Video:

@@ -24,13 +24,15 @@ def factor_of(path: Path, image: Image.Image, first_channel: bool) -> int | None
     raw_mode = arguments if isinstance(arguments, str) else arguments[0]
     if raw_mode in SPREAD:
         return SPREAD[raw_mode]
-    if codec in ("ppm", "ppm_plain"):
-        highest_samples = {255, 65535} if first_channel or image.mode == "I" else {255}
-        return 1 if arguments[1] in highest_samples else None
-    if image.format == "BMP" and image.mode == "L" and _bits_of_bmp(path) != 8:  # Pillow reads them as if they were 8
-        return None
-    is_kept = KEPT.fullmatch(raw_mode) or (first_channel and KEPT_16.fullmatch(raw_mode))
-    return 1 if is_kept else None
+    if codec in ("ppm", "ppm_plain"):  # the second argument is the highest sample of the file
+        has_16_bits = first_channel or image.mode == "I"
+        is_kept = arguments[1] == 255 or (has_16_bits and arguments[1] == 65535)
+        return 1 if is_kept else None
+    if image.format == "BMP" and image.mode == "L" and _bits_of_bmp(path) != 8:
+        return None  # Pillow takes two pixels of 4 bits for one
+    if KEPT.fullmatch(raw_mode) or (first_channel and KEPT_16.fullmatch(raw_mode)):
+        return 1
+    return None
 
 
 def _bits_of_bmp(path: Path) -> int:

@@ -13,6 +13,7 @@ from cotrain.base.errors import BadInput
 from cotrain.base.patterns import matching
 from cotrain.base.progress import progress
 from cotrain.data import indexing
+from cotrain.data.decoding import Size
 from cotrain.data.images import read_image
 from cotrain.data.labels import read_values
 from cotrain.settings.datasets import Coding, Layout
@@ -23,9 +24,9 @@ class Pair:
     """One image and its label; None for what is missing or cannot be read."""
 
     image_id: str
-    size: tuple[int, int] | None = None  # height, width
+    size: Size | None = None
     digest: bytes | None = None  # of the pixels
-    label_size: tuple[int, int] | None = None
+    label_size: Size | None = None
     values: dict[int, int] | None = None  # label value → pixels
     faults: list[str] = field(default_factory=list)
 
@@ -68,7 +69,11 @@ class Survey:
     def with_any(self, values: Iterable[int]) -> list[str]:
         """Images whose label has a pixel of one of `values`."""
         values = set(values)
-        return [pair.image_id for pair in self.pairs if pair.values and not values.isdisjoint(pair.values)]
+        names = []
+        for pair in self.pairs:
+            if not values.isdisjoint(pair.values or {}):
+                names.append(pair.image_id)
+        return names
 
     def unknown(self, coding: Coding) -> list[int]:
         """Label values that `coding` does not know, in ascending order."""
@@ -92,21 +97,22 @@ def survey(root: Path, layout: Layout, threads: int, name: str) -> Survey:
     images = indexing.find(root, layout)
     if not images:
         raise BadInput(f"{root}: no image matches {layout.images}; check the folder and the dataset's pattern")
-    labels = {}
-    if layout.labels:
-        labels = {image_id: root / label for image_id, label in matching(root, layout.labels)}
+    labels = dict(matching(root, layout.labels)) if layout.labels else {}
 
     def read(image: tuple[str, Path]) -> Pair:
         image_id, path = image
-        return _read(image_id, path, labels.get(image_id), layout.encoding)
+        label = root / labels[image_id] if image_id in labels else None
+        return _read(image_id, path, label, layout.encoding)
 
     with ThreadPoolExecutor(threads) as pool:
-        pairs = list(progress(pool.map(read, images), f"check {name}", "image", len(images)))
+        reading = pool.map(read, images)
+        pairs = list(progress(reading, f"check {name}", "image", len(images)))
     if not layout.labels:
         return Survey(pairs)
-    all_ids = {image_id for image_id, _ in matching(root, layout.images)}
+    all_ids = dict(matching(root, layout.images)).keys()
     unlabelled = [image_id for image_id, _ in images if image_id not in labels]
-    return Survey(pairs, unlabelled, sorted(labels.keys() - all_ids))
+    extra = sorted(labels.keys() - all_ids)
+    return Survey(pairs, unlabelled, extra)
 
 
 def _read(image_id: str, image: Path, label: Path | None, encoding: str) -> Pair:

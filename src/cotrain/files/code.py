@@ -15,6 +15,7 @@ PACKAGE = Path(__file__).parents[1]
 COMMANDS = ("stages", "tools")  # the packages whose modules are commands
 NAME = PACKAGE.name
 ACTIONS = ""  # stands for the statements of a module that define nothing
+_FUNCTIONS_AND_CLASSES = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
 
 
 class Use(NamedTuple):
@@ -123,20 +124,29 @@ def _parse(module: str) -> Module:
 
 def _defined(statement: ast.stmt) -> list[str]:
     """The names that a statement at the top of a module defines; [ACTIONS] if it defines none."""
-    if isinstance(statement, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
+    if isinstance(statement, _FUNCTIONS_AND_CLASSES):
         return [statement.name]
     if isinstance(statement, ast.Import | ast.ImportFrom) or _is_text(statement):
         return []
-    targets = getattr(statement, "targets", None)  # of an assignment
-    if targets is None:
-        target = getattr(statement, "target", None)  # of an annotated assignment or a loop
-        targets = [] if target is None else [target]
-    names = [node.id for target in targets for node in ast.walk(target) if isinstance(node, ast.Name)]
+    names = []
+    for target in _targets(statement):
+        for node in ast.walk(target):
+            if isinstance(node, ast.Name):
+                names.append(node.id)
     return names or [ACTIONS]
+
+
+def _targets(statement: ast.stmt) -> list[ast.expr]:
+    """What stands left of the = of a statement, or is the variable of a loop."""
+    if hasattr(statement, "targets"):
+        return statement.targets
+    target = getattr(statement, "target", None)
+    return [] if target is None else [target]
 
 
 def _uses(statement: ast.stmt, module: str, own_names: set[str], imports: dict[str, Use]) -> set[Use]:
     """What a statement of a module uses of this package; `own_names` are what the module defines."""
+    names = {name: Use(module, name) for name in own_names} | imports
     uses = {Use(module, ACTIONS)}
     followed = set()  # modules in front of a dot
     for node in ast.walk(statement):
@@ -144,12 +154,9 @@ def _uses(statement: ast.stmt, module: str, own_names: set[str], imports: dict[s
             imported = imports.get(node.value.id)
             if imported and imported.name is None:
                 uses.add(Use(imported.module, node.attr))
-                followed.add(id(node.value))
-        elif isinstance(node, ast.Name) and id(node) not in followed:  # ast.walk yields an attribute before its value
-            if node.id in imports:
-                uses.add(imports[node.id])
-            elif node.id in own_names:
-                uses.add(Use(module, node.id))
+                followed.add(node.value)
+        elif isinstance(node, ast.Name) and node.id in names and node not in followed:  # walked after the attribute
+            uses.add(names[node.id])
     return uses
 
 
@@ -221,7 +228,7 @@ def _short_hash(data: bytes) -> str:
 def _without_docstrings(statement: ast.stmt) -> ast.stmt:
     """Help texts are docstrings of settings classes and stages: they change nothing that a stage makes."""
     for node in ast.walk(statement):
-        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef) and _is_text(node.body[0]):
+        if isinstance(node, _FUNCTIONS_AND_CLASSES) and _is_text(node.body[0]):
             node.body = node.body[1:] or [ast.Pass()]
     return statement
 

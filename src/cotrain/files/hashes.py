@@ -22,9 +22,14 @@ def sha256(path: Path) -> str:
 
 
 def _of_folder(folder: Path) -> str:
-    paths = [Path(entry.path) for entry in files_below(folder) if not entry.name.startswith(".")]
+    files = []
+    for entry in files_below(folder):
+        is_hidden = entry.name.startswith(".")
+        if not is_hidden and entry.is_file():  # a pipe or a link that leads nowhere has no content
+            files.append(Path(entry.path))
     lines = []
-    for path in sorted(paths):
-        if path.is_file():  # a pipe or a link that leads nowhere has no content
-            lines.append(f"{path.relative_to(folder)} {sha256(path)}\n")
-    return hashlib.sha256("".join(lines).encode()).hexdigest()
+    for file in sorted(files):
+        name = file.relative_to(folder)
+        lines.append(f"{name} {sha256(file)}\n")
+    text = "".join(lines)
+    return hashlib.sha256(text.encode()).hexdigest()

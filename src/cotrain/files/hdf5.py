@@ -43,7 +43,8 @@ def create_hdf5(path: Path, kind: str, classes: tuple[str, ...], made_by: dict) 
     with replacing(path) as temporary, h5py.File(temporary, "w", libver=LIBVER, locking=LOCKING) as file:
         for name, text in attributes.items():
             data = text.encode()
-            file.attrs.create(name, data, dtype=_text(len(data)))
+            dtype = _text(len(data))
+            file.attrs.create(name, data, dtype=dtype)
         file.attrs["version"] = FORMAT_VERSION
         yield file
     write_sidecar(path, made_by)
@@ -53,15 +54,17 @@ def write_strings(file: h5py.File, name: str, values: list[str]) -> None:
     """A dataset of texts, (N,)."""
     texts = [value.encode() for value in values]
     longest = max(map(len, texts), default=1)
+    array = np.array(texts, _text(longest))
     filters = LABEL_FILTER if texts else {}
-    file.create_dataset(name, data=np.array(texts, _text(longest)), **filters)
+    file.create_dataset(name, data=array, **filters)
 
 
 def create_maps(file: h5py.File, name: str, shape: tuple[int, ...], dtype: type, filters: Any) -> h5py.Dataset:
     """A dataset of one map per image, (N, …); one chunk per image, so that any image reads alone."""
     if not shape[0]:  # HDF5 has no chunks larger than the data
         return file.create_dataset(name, shape, dtype)
-    return file.create_dataset(name, shape, dtype, chunks=(1, *shape[1:]), **filters)
+    one_image = (1, *shape[1:])
+    return file.create_dataset(name, shape, dtype, chunks=one_image, **filters)
 
 
 def _text(length: int) -> np.dtype:
@@ -80,10 +83,8 @@ def open_hdf5(path: Path, kind: str | None = None) -> Iterator["Contents"]:
     """
     with _opened(path) as file:
         contents = Contents(path, file)
-        if kind and contents.format != f"cotrain-{kind}":
-            raise BadInput(f"{path}: its format is {contents.format}, expected cotrain-{kind}; give that stage's file")
-        if kind:
-            contents.check(DATASETS[kind])
+        if kind is not None:
+            contents.check_kind(kind)
         yield contents
 
 
@@ -140,15 +141,19 @@ class Contents:
             dataset = self._file[name]
             if not isinstance(dataset, h5py.Dataset):
                 raise ValueError(f"{name} is no dataset")
-            if dataset.file.filename != self._file.filename or dataset.external or dataset.is_virtual:
+            is_linked = dataset.file.filename != self._file.filename
+            if is_linked or dataset.external or dataset.is_virtual:
                 raise ValueError(f"{name} lies in another file")
             _check_fixed(name, dataset.dtype)
             return Values(self, name, dataset)
 
-    def check(self, expected: dict[str, tuple[str, type]]) -> None:
-        """Check names, types and shapes of datasets; their values are checked as they are read."""
+    def check_kind(self, kind: str) -> None:
+        """Check the format, and names, types and shapes of its datasets; values are checked as they are read."""
+        if self.format != f"cotrain-{kind}":
+            what = f"its format is {self.format}, expected cotrain-{kind}"
+            raise BadInput(f"{self.path}: {what}; give that stage's file")
         lengths = {"C": len(self.classes), "B": SCALE + 1}
-        for name, (dimensions, expected_type) in expected.items():
+        for name, (dimensions, expected_type) in DATASETS[kind].items():
             values = self[name]
             with self.blamed():
                 _check_shape(name, values, dimensions, lengths)
@@ -158,11 +163,13 @@ class Contents:
 def _check_shape(name: str, values: "Values", dimensions: str, lengths: dict[str, int]) -> None:
     """ValueError unless a dataset has the known lengths; those of new letters become known."""
     shape = values.shape
+    wrong = ValueError(f"{name} has shape {shape} and type {values.dtype}")
     if len(shape) != len(dimensions):
-        raise ValueError(f"{name} has shape {shape} and type {values.dtype}")
+        raise wrong
     for letter, length in zip(dimensions, shape, strict=True):
-        if lengths.setdefault(letter, length) != length:
-            raise ValueError(f"{name} has shape {shape} and type {values.dtype}")
+        known = lengths.setdefault(letter, length)
+        if length != known:
+            raise wrong
     read_at_once = shape[1:] if "H" in dimensions else shape
     if np.prod(read_at_once, dtype=float) > MAX_ITEMS:
         raise ValueError(f"{name} of shape {shape} is too large")
@@ -217,10 +224,11 @@ def _check_values(name: str, values: np.ndarray, classes: int) -> None:
     elif values.dtype.kind == "i" and values.min(initial=0) < 0:
         raise ValueError(f"{name}: a negative number")
     elif values.dtype.kind == "f":
-        known = values[~np.isnan(values)]
-        if len(known) < values.size and name != "class_confidence":
+        is_missing = np.isnan(values)
+        if is_missing.any() and name != "class_confidence":
             raise ValueError(f"{name}: a value that is not a number")
-        if known.size and (known.min() < 0 or known.max() > 1):
+        shares = values[~is_missing]
+        if shares.min(initial=0) < 0 or shares.max(initial=0) > 1:
             raise ValueError(f"{name}: a value outside [0, 1]")
 
 

@@ -28,8 +28,9 @@ def create_predictions(
     with create_hdf5(path, "predictions", classes, made_by) as file:
         file.attrs["total"] = total
         write_strings(file, "image_id", ids)
-        labels = create_maps(file, "label", (len(ids), *shape), np.uint8, LABEL_FILTER)
-        confidences = create_maps(file, "confidence", (len(ids), *shape), np.uint16, CONFIDENCE_FILTER)
+        all_maps = (len(ids), *shape)
+        labels = create_maps(file, "label", all_maps, np.uint8, LABEL_FILTER)
+        confidences = create_maps(file, "confidence", all_maps, np.uint16, CONFIDENCE_FILTER)
 
         def write(i: int, label: np.ndarray, confidence: np.ndarray) -> None:
             labels[i] = label

@@ -29,7 +29,7 @@ def provenance(stage: str, settings: dict, inputs: dict[str, list[Path]]) -> dic
     files = [Path(name) for name in named_files(settings)]
     existing = [file for file in files if file.is_file()]
     if existing:
-        inputs = inputs | {"settings": existing}
+        inputs = {**inputs, "settings": existing}
     hashed = {}
     for role, paths in inputs.items():
         hashed[role] = [_entry(role, path, settings) for path in paths]
@@ -63,12 +63,14 @@ def check_as_made(path: Path, content_hash: str) -> None:
 
 def named_files(settings: dict) -> list[str]:
     """Files that the settings of a stage name: it reads them, but no flag leads to them."""
-    model = settings.get("model") or {}
+    names = [settings.get("ego_mask")]
     architectures = list(settings.get("trust", ()))
+    model = settings.get("model")
     if model:
+        names.append(weights_file(model.get("weights")))
         architectures.append(model["architecture"])
-    sources = [source_file(name) for name in architectures]
-    names = [settings.get("ego_mask"), weights_file(model.get("weights")), *sources]
+    for architecture in architectures:
+        names.append(source_file(architecture))
     return [str(Path(name)) for name in dict.fromkeys(names) if name]
 
 
@@ -92,13 +94,13 @@ def listing(folder: Path, settings: dict) -> str:
     Contents of photographs do not count. Those of lists of images do, and so do those of scenes that this project
     rendered, by their sidecar.
     """
-    layouts = list((settings.get("join") or {}).values()) or [settings]
+    parts = settings.get("join") or {"": settings}
     names = set()
     lists = []
-    for layout in layouts:
+    for layout in parts.values():
         for pattern in (layout["images"], layout["labels"]):
             if pattern:
-                names |= {name for _, name in matching(folder, pattern)}
+                names.update(name for _, name in matching(folder, pattern))
         list_file = folder / (layout.get("list_file") or "")
         if list_file.is_file():
             lists.append(sha256(list_file))
@@ -113,7 +115,9 @@ def listed(path: Path) -> str | None:
     content = kept(path)
     if content is None or content["provenance"]["stage"] not in LISTS_IMAGES:
         return None
-    inputs = [(role, entry["sha256"], entry.get("listed")) for role, entry in entries(content["provenance"])]
+    inputs = []
+    for role, entry in entries(content["provenance"]):
+        inputs.append((role, entry["sha256"], entry.get("listed")))
     return hashlib.sha256(json.dumps(inputs).encode()).hexdigest()
 
 

@@ -49,8 +49,13 @@ SCORES = {"metrics": Metrics, "measure": Measured}
 
 def write_json(path: Path, kind: str, content: dict, made_by: dict) -> None:
     """A new JSON file of a `kind` of `SCORES`, with its sidecar. Raises BadInput if it cannot be written."""
-    head = {"format": f"cotrain-{kind}", "version": FORMAT_VERSION}
-    text = json.dumps(head | content | {"provenance": made_by}, indent=1)
+    whole = {
+        "format": f"cotrain-{kind}",
+        "version": FORMAT_VERSION,
+        **content,
+        "provenance": made_by,
+    }
+    text = json.dumps(whole, indent=1)
     write_bytes(path, (text + "\n").encode())
     write_sidecar(path, made_by)
 
@@ -66,10 +71,15 @@ def read_json(path: Path, kind: str | None = None) -> dict:
         raise unreadable(path, error) or broken from None
     if kind is None:
         return content
-    if not isinstance(content, dict) or content.get("format") != f"cotrain-{kind}":
-        raise BadInput(f"{path}: not a cotrain-{kind} file; give the file of that stage")
-    if content.get("version") != FORMAT_VERSION:
-        version = content.get("version")
+    return _checked(path, content, kind)
+
+
+def _checked(path: Path, content: object, kind: str) -> dict:
+    expected = f"cotrain-{kind}"
+    if not isinstance(content, dict) or content.get("format") != expected:
+        raise BadInput(f"{path}: not a {expected} file; give the file of that stage")
+    version = content.get("version")
+    if version != FORMAT_VERSION:
         raise BadInput(f"{path}: format version {version}, this code reads {FORMAT_VERSION}; make it again")
-    checked = parse(SCORES[kind], content, str(path))
-    return content | checked.model_dump()
+    scores = parse(SCORES[kind], content, str(path))
+    return content | scores.model_dump()

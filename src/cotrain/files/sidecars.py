@@ -29,10 +29,13 @@ def kept(path: Path) -> dict[str, Any] | None:
 def _is_whole(content: dict) -> bool:
     """Whether a sidecar has what is read of it. Otherwise this may raise what reading it would raise."""
     made_by = content["provenance"]
+    if not made_by.keys() >= {"stage", "settings", "inputs"}:
+        return False
     texts = [content["sha256"]]
     for _, entry in entries(made_by):
-        texts += [entry["path"], entry["sha256"]]
-    return {"stage", "settings", "inputs"} <= made_by.keys() and all(isinstance(text, str) for text in texts)
+        texts.append(entry["path"])
+        texts.append(entry["sha256"])
+    return all(isinstance(text, str) for text in texts)
 
 
 def dropped(path: Path) -> bool:

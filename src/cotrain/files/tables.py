@@ -28,8 +28,9 @@ def write_table(path: Path, kind: str, rows: list[dict], made_by: dict) -> None:
             if "\r" in text:
                 fault = f"{text!r} has a carriage return, which a CSV table does not keep"
                 raise BadInput(f"{path}: {fault}; rename the file")
+    frame = pd.DataFrame(rows, columns=list(columns))
     with replacing(path) as temporary:
-        pd.DataFrame(rows, columns=list(columns)).to_csv(temporary, index=False, lineterminator="\n")
+        frame.to_csv(temporary, index=False, lineterminator="\n")
     write_sidecar(path, made_by)
 
 
@@ -39,7 +40,8 @@ def read_table(path: Path, kind: str) -> "pd.DataFrame":
     frame = read_csv(path, _texts(columns))
     for name in columns:
         if name not in frame:
-            raise BadInput(f"{path}: column {name} is missing; a {kind} table has {', '.join(columns)}")
+            names = ", ".join(columns)
+            raise BadInput(f"{path}: column {name} is missing; a {kind} table has {names}")
     for name, column_type in columns.items():
         if column_type is not str:
             frame[name] = _numbers(path, frame[name], column_type)
@@ -47,8 +49,10 @@ def read_table(path: Path, kind: str) -> "pd.DataFrame":
         raise BadInput(f"{path}: it lists no images; make it again")
     if "image_id" in frame:
         check_ids(frame["image_id"].tolist(), path)
-    if "class" in frame and frame["class"].tolist() != list(range(len(frame))):
-        raise BadInput(f"{path}: column class must count 0, 1, 2, …; make it again")
+    if "class" in frame:
+        positions = list(range(len(frame)))
+        if frame["class"].tolist() != positions:
+            raise BadInput(f"{path}: column class must count 0, 1, 2, …; make it again")
     return frame
 
 
@@ -61,9 +65,14 @@ def read_csv(path: Path, texts: list[str]) -> "pd.DataFrame":
     """A CSV table; the columns `texts` are read as they are, with "" for empty cells. Raises BadInput."""
     import pandas as pd
 
-    types = dict.fromkeys(texts, str)
     try:
-        frame = pd.read_csv(path, dtype=types, keep_default_na=False, na_values=[""], compression=None)
+        frame = pd.read_csv(
+            path,
+            dtype=dict.fromkeys(texts, str),
+            keep_default_na=False,
+            na_values=[""],
+            compression=None,
+        )
     except FileNotFoundError:
         raise BadInput(f"{path}: no such file; run the stage that makes it") from None
     except Exception as error:  # pandas raises many kinds for a bad file
@@ -96,14 +105,18 @@ def read_summary(path: Path) -> "pd.DataFrame":
 def _numbers(path: Path, column: "pd.Series", column_type: type) -> "pd.Series":
     """A column as numbers of a type, in its range."""
     place = f"{path}: column {column.name}"
+    wrong_type = BadInput(f"{place} must hold only {column_type.__name__} values; make it again")
     try:
         numbers = column.astype(float)
-        if not np.isfinite(numbers).all() or (column_type is int and (numbers % 1 != 0).any()):
-            raise ValueError
     except (TypeError, ValueError):
-        raise BadInput(f"{place} must hold only {column_type.__name__} values; make it again") from None
-    low, high = RANGES.get(column.name, (-np.inf, np.inf))
-    outside = numbers[(numbers < low) | (numbers > high)].tolist()
-    if outside:
-        raise BadInput(f"{place} holds {outside[0]}, expected {low} to {high}; make it again")
+        raise wrong_type from None
+    has_fractions = (numbers % 1 != 0).any()
+    if not np.isfinite(numbers).all() or (column_type is int and has_fractions):
+        raise wrong_type
+    if column.name in RANGES:
+        low, high = RANGES[column.name]
+        is_outside = (numbers < low) | (numbers > high)
+        outside = numbers[is_outside].tolist()
+        if outside:
+            raise BadInput(f"{place} holds {outside[0]}, expected {low} to {high}; make it again")
     return column.astype(column_type)

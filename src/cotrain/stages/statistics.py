@@ -18,17 +18,21 @@ def run(settings: Statistics, source: Path, out: Path, made_by: dict, picture: P
     ids = rows["image_id"].tolist()
     classes = settings.labels.classes
     class_pixels = np.zeros((len(ids), len(classes)), np.int64)
-    prior_size = settings.prior.size if settings.prior else None
-    class_counts = np.zeros((len(classes), *prior_size), np.int32) if prior_size else None
+    prior_size = settings.prior.size if settings.prior else (0, 0)
+    class_counts = np.zeros((len(classes), *prior_size), np.int32)
     paths = progress(rows["label"], "source statistics", "image", len(ids))
     for i, (image_id, path) in enumerate(zip(ids, paths, strict=True)):
         coding = settings.labels.coding(image_id)
         label = labels.read_label(path, coding, settings.size)
-        class_pixels[i] = np.bincount(label.ravel(), minlength=256)[: len(classes)]
-        if prior_size:
-            at_prior_size = label if prior_size == settings.size else labels.read_label(path, coding, prior_size)
-            count(class_counts, at_prior_size)
-    prior = spatial_prior(class_counts, settings.prior.smoothing) if prior_size else None
+        pixels = np.bincount(label.ravel(), minlength=256)
+        class_pixels[i] = pixels[: len(classes)]
+        if settings.prior:
+            if prior_size != settings.size:
+                label = labels.read_label(path, coding, prior_size)
+            count(class_counts, label)
+    prior = None
+    if settings.prior:
+        prior = spatial_prior(class_counts, settings.prior.smoothing)
     _write(out, ids, classes, class_pixels, prior, made_by)
     if prior is not None and picture:
         _draw(picture, prior, classes, made_by)
