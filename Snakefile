@@ -1,9 +1,17 @@
+from pathlib import Path
+
 from snakemake.utils import min_version
 
 min_version("9.27")
 
 
-configfile: "config.yaml"
+# The same defaults wherever Snakemake is called; a config.yaml there goes on top.
+configfile: str(Path(workflow.basedir, "config.yaml"))
+
+
+if Path("config.yaml").is_file():
+
+    configfile: "config.yaml"
 
 
 report: "workflow/report/workflow.rst"

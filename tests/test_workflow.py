@@ -3,6 +3,8 @@
 import fcntl
 import json
 import re
+import subprocess
+import sys
 
 import h5py
 import hdf5plugin  # noqa: F401 (registers the filters)
@@ -11,7 +13,7 @@ import pandas as pd
 import pytest
 import torch
 from conftest import PROJECT
-from workflow_runs import TINY, snakemake
+from workflow_runs import SNAKEFILE, TINY, snakemake
 
 CLASSES = 11
 CYCLES = ("01", "02")
@@ -165,6 +167,25 @@ def test_papers_plan_has_the_right_jobs(tmp_path):
         "evaluate": 25,
     }
     assert {rule: int(counts[rule]) for rule in expected} == expected
+
+
+def test_defaults_are_the_same_in_every_folder(tmp_path):
+    """config.yaml beside the Snakefile counts where there is none, and one that is there goes on top of it."""
+    commands = {}
+    for name, text in {"none": None, "some": "seed: 7\n"}.items():
+        folder = tmp_path / name
+        folder.mkdir()
+        if text:
+            (folder / "config.yaml").write_text(text)
+        arguments = [*SNAKEFILE, "-n", "-p", "--cores", "1", "--configfile", str(TINY)]
+        result = subprocess.run(
+            [sys.executable, "-m", "snakemake", *arguments], cwd=folder, capture_output=True, text=True, check=False
+        )
+        assert result.returncode == 0, result.stderr
+        commands[name] = result.stdout
+        assert '"architecture": "FPN"' in result.stdout and '"name": "adamw"' in result.stdout
+    seeds = [set(re.findall(r'"seed": (\d+)', text)) for text in commands.values()]
+    assert seeds[0] != seeds[1]
 
 
 def test_second_snakemake_in_a_run_is_refused_and_a_dead_ones_lock_is_not(tmp_path):
