@@ -70,7 +70,7 @@ def test_preset_has_every_number_of_its_row(row):
         training.batch, mix.target_share, mix.collage_share,
         selftrain.thresholds.portion_start, selftrain.thresholds.portion_max, selftrain.early_cycle, selftrain.cycles,
         cotrain.thresholds.portion_start, cotrain.thresholds.portion_max, cotrain.cycles,
-        float(config.final.labels_from), cotrain.balance,
+        float(config.final.labels_from), cotrain.lambda_,
     ]  # fmt: skip
     assert found == [float(value) for value in row[7:]]
 

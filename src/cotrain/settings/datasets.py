@@ -74,7 +74,9 @@ class Layout(Strict):
 
     images: Below | None = Field(None, description="image path below the root, with {id}")
     labels: LabelPattern | None = Field(None, description="label path below the root, with {id}; null: none are listed")
-    encoding: Encoding = Field("ids", description="how label pixels hold their value: ids, red or colors")
+    encoding: Encoding = Field(
+        "ids", description="ids (one channel, or palette indices), red (ids in the first of several channels), colors"
+    )
     list_file: Below | None = Field(None, description="file below the root, an image id per line; null: all images")
     aspect: Ratio | None = Field(None, description="width, height: only images of this shape, to 1 %; null: any")
     mismatched: Literal["refuse", "skip"] = Field("refuse", description="pairs whose label has another size")
@@ -98,20 +100,17 @@ class Joined(Strict):
     split: Below = Field("{split}", description="its split; {split} is that of the config")
 
 
-class Dataset(Strict):
-    """Where a dataset keeps images and labels below its root, and what its label values mean."""
+class Dataset(Layout):
+    """Where a dataset keeps images and labels below its root, and what its label values mean.
+
+    In its patterns {split} stands for a split of the dataset.
+    """
 
     name: str = Field(description="name of the dataset in messages")
     like: str | None = Field(None, description="another description, whose keys hold where this one has none")
     root: str = Field("", description="folder below the data root")
     generator: Literal["toycity"] | None = Field(None, description="made by this project, not found on disk")
     splits: tuple[Below, ...] = Field(("",), min_length=1, description="what {split} may stand for; `check` reads all")
-    images: Below | None = Field(None, description="image path; {split} and {id} are the split and the image id")
-    labels: LabelPattern | None = Field(None, description="label path with the same placeholders; null: there are none")
-    list_file: Below | None = Field(None, description="file with an image id per line; null: all images")
-    aspect: Ratio | None = Field(None, description="width, height: only images of this shape, to 1 %; null: any")
-    mismatched: Literal["refuse", "skip"] = Field("refuse", description="pairs whose label has another size")
-    encoding: Encoding = Field("ids", description="ids, red (ids in the first of several channels) or colors")
     values: dict[LabelValue, str] = Field(
         {}, description="label image value → the dataset's own name; unlabelled is void"
     )
