@@ -15,30 +15,41 @@ def to_lab(image: np.ndarray) -> np.ndarray:
 
 
 def to_rgb(lab: np.ndarray) -> np.ndarray:
-    """CIELAB (H, W, 3) float32 → sRGB uint8; what lies outside the gamut is clipped."""
+    """CIELAB (H, W, 3) float32 → sRGB uint8; colours outside the gamut are clipped."""
     import cv2
 
     rgb = cv2.cvtColor(lab.astype(np.float32), cv2.COLOR_Lab2RGB)
     np.clip(rgb, 0, 1, out=rgb)
     rgb *= 255
-    return np.rint(rgb, out=rgb).astype(np.uint8)
+    np.rint(rgb, out=rgb)
+    return rgb.astype(np.uint8)
 
 
 def lab_statistics(image: np.ndarray) -> np.ndarray:
-    """Mean and standard deviation of each CIELAB channel of an sRGB image (H, W, 3) uint8: (6,) float64."""
-    lab = to_lab(image).reshape(-1, 3).astype(float)
-    return np.concatenate([lab.mean(axis=0), lab.std(axis=0)])
+    """Moments of the CIELAB channels of an sRGB image (H, W, 3) uint8: mean (3,), then standard deviation (3,).
+
+    Returns (6,) float64. Sect. IV.
+    """
+    lab = to_lab(image)
+    lab = lab.reshape(-1, 3).astype(float)
+    mean = lab.mean(axis=0)
+    deviation = lab.std(axis=0)
+    return np.concatenate([mean, deviation])
 
 
 def align(image: np.ndarray, source: np.ndarray, target: np.ndarray) -> np.ndarray:
     """Give an sRGB image (H, W, 3) uint8 the target's CIELAB statistics: x' = (x − μ_s)/σ_s·σ_t + μ_t per channel.
 
-    `source` and `target` are (6,) as from `lab_statistics`. A constant channel (σ_s = 0) moves to μ_t.
+    `source` and `target` are (6,) as from `lab_statistics`. A constant channel (σ_s = 0) moves to μ_t. Sect. IV.
     """
-    gain = np.where(source[3:] > MIN_DEVIATION, target[3:] / np.maximum(source[3:], MIN_DEVIATION), 0)
+    source_mean, source_deviation = np.split(source, 2)
+    target_mean, target_deviation = np.split(target, 2)
+    gain = target_deviation / np.maximum(source_deviation, MIN_DEVIATION)
+    gain = np.where(source_deviation > MIN_DEVIATION, gain, 0)
     lab = to_lab(image)
-    mean, gain, shift = (np.tile(values, lab.shape[1]) for values in (source[:3], gain, target[:3]))
-    aligned = lab.reshape(len(lab), -1) - mean  # a row at a time, as NumPy is slow on three values at a time
-    aligned *= gain
-    aligned += shift
+    height, width, _ = lab.shape
+    rows = lab.reshape(height, -1)  # channels repeated along a row, as NumPy is slow on three values at a time
+    aligned = rows - np.tile(source_mean, width)
+    aligned *= np.tile(gain, width)
+    aligned += np.tile(target_mean, width)
     return to_rgb(aligned.reshape(lab.shape))

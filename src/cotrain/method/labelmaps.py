@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from cotrain.method.kernels import ends_of_runs
+from cotrain.method.kernels import class_sums
 
 VOID = 255
 SCALE = 65535
@@ -12,7 +12,8 @@ SCALE = 65535
 
 def confidence_of(label: np.ndarray, labels: np.ndarray, confidences: np.ndarray) -> np.ndarray:
     """Confidence (H, W) uint16 of the classes `label` (H, W) among the stored (K, H, W); 0 where it is not stored."""
-    return (confidences * (labels == label)).max(axis=0)
+    is_label = labels == label
+    return (confidences * is_label).max(axis=0)
 
 
 class ImageStatistics(NamedTuple):
@@ -24,16 +25,17 @@ class ImageStatistics(NamedTuple):
 
 
 def image_statistics(label: np.ndarray, confidence: np.ndarray, classes: int) -> ImageStatistics:
-    """Mean confidences of an image's pseudo-labels, over all and per class (the image confidence of Sect. III-A).
+    """Mean confidences of an image's pseudo-labels, over all pixels and per class (Gómez et al. 2022, Sect. III-A).
 
-    label (H, W) uint8, confidence (H, W) uint16.
+    label (H, W) uint8, confidence (H, W) uint16, number of classes C.
     """
-    label, confidence = label.ravel(), confidence.ravel()
-    ends = ends_of_runs(label)
-    found = label[ends]
-    sums = np.diff(np.cumsum(confidence, dtype=np.uint32)[ends], prepend=np.uint32(0))  # right, though it wraps around
-    pixels = np.bincount(found, np.diff(ends, prepend=-1), 256)[:classes].astype(np.int64)
-    total = np.bincount(found, sums, 256)[:classes]
-    mean = np.divide(total, pixels * SCALE, out=np.full(classes, np.nan), where=pixels > 0)
-    labelled = pixels.sum()
-    return ImageStatistics(float(total.sum() / (labelled * SCALE)) if labelled else 0.0, mean, pixels)
+    pixels, sums = class_sums(label, confidence)
+    class_pixels = pixels[:classes]  # void comes after all classes
+    class_sum = sums[:classes]
+    class_confidence = np.full(classes, np.nan)
+    np.divide(class_sum, class_pixels * SCALE, out=class_confidence, where=class_pixels > 0)
+    labelled = class_pixels.sum()
+    if not labelled:
+        return ImageStatistics(0.0, class_confidence, class_pixels)
+    mean = float(class_sum.sum() / (labelled * SCALE))
+    return ImageStatistics(mean, class_confidence, class_pixels)

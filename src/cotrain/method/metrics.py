@@ -11,23 +11,33 @@ def confusion_matrix(truth: np.ndarray, prediction: np.ndarray, classes: int) ->
     truth and prediction: integer arrays of one shape.
     """
     known = (truth != VOID) & (prediction != VOID)
-    pairs = truth[known].astype(np.int64) * classes + prediction[known]
-    return np.bincount(pairs, minlength=classes * classes).reshape(classes, classes)
+    row = truth[known].astype(np.int64)
+    cell = row * classes + prediction[known]
+    counts = np.bincount(cell, minlength=classes * classes)
+    return counts.reshape(classes, classes)
 
 
 def intersection_over_union(confusion: np.ndarray) -> np.ndarray:
     """IoU_c = TP/(TP+FP+FN), (C,) float64; NaN for a class absent from both truth and prediction."""
     hits = np.diagonal(confusion).astype(float)
-    union = confusion.sum(axis=0) + confusion.sum(axis=1) - hits
-    return np.divide(hits, union, out=np.full(len(hits), np.nan), where=union > 0)
+    predicted = confusion.sum(axis=0)
+    true = confusion.sum(axis=1)
+    union = predicted + true - hits
+    iou = np.full(len(hits), np.nan)
+    np.divide(hits, union, out=iou, where=union > 0)
+    return iou
 
 
 def mean_iou(iou: np.ndarray) -> float:
     """Mean over the classes that occur, in [0, 1]; NaN if none does."""
-    return float(np.nanmean(iou)) if np.isfinite(iou).any() else float("nan")
+    if np.isnan(iou).all():
+        return float("nan")
+    return float(np.nanmean(iou))
 
 
 def gap_closed(miou: float, source_only: float, upper_bound: float) -> float:
     """(method − source only)/(upper bound − source only); NaN where the bounds coincide."""
     gap = upper_bound - source_only
-    return (miou - source_only) / gap if gap else float("nan")
+    if not gap:
+        return float("nan")
+    return (miou - source_only) / gap

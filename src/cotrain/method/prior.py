@@ -1,4 +1,4 @@
-"""Spatial prior: which class is how frequent at each place of a source image (Zou et al. 2018, Sect. 4.4)."""
+"""Spatial prior: how frequent each class is at each place of a source image (Zou et al. 2018, Sect. 4.4)."""
 
 import numpy as np
 
@@ -6,13 +6,19 @@ from cotrain.method.labelmaps import VOID
 
 
 def count(counts: np.ndarray, label: np.ndarray) -> None:
-    """Add one label map (H, W) uint8 to the number of labels of each class at each pixel, (C, H, W) int32."""
-    pixels = np.flatnonzero(label != VOID)
-    counts.reshape(len(counts), -1)[label.ravel()[pixels], pixels] += 1  # each pixel occurs once
+    """Add one label map (H, W) uint8 to the number of labels of each class at each pixel, (C, H, W) int32.
+
+    Changes `counts`, which must be contiguous, in place. Sect. 4.4.
+    """
+    label = label.ravel()
+    labelled = np.flatnonzero(label != VOID)
+    class_of_pixel = label[labelled]
+    counts_of_pixels = counts.reshape(len(counts), -1)
+    counts_of_pixels[class_of_pixel, labelled] += 1  # each pixel occurs once
 
 
 def spatial_prior(counts: np.ndarray, smoothing: float) -> np.ndarray:
-    """q_n(c): share of class c among the labels at pixel n, after the counts were smoothed with a Gaussian.
+    """q_n(c): share of class c among the labels at pixel n, after the counts were smoothed with a Gaussian (Eq. 9).
 
     counts (C, H, W) int32 → (C, H, W) float32, of sum 1 at each pixel. `smoothing` is the width of the square kernel as
     a share of the image height (70/1024 in the paper). Where no label is in reach, all classes are alike.
@@ -21,10 +27,19 @@ def spatial_prior(counts: np.ndarray, smoothing: float) -> np.ndarray:
     """
     import cv2  # here: it takes long to import, and most statistics need none of it
 
-    width = 2 * round((smoothing * counts.shape[1] - 1) / 2) + 1  # the nearest odd number
-    sigma = 0.3 * ((width - 1) / 2 - 1) + 0.8  # OpenCV's for a kernel of this width
-    blurred = np.stack(
-        [cv2.GaussianBlur(c.astype(np.float32), (width, width), sigma, borderType=cv2.BORDER_REFLECT) for c in counts]
-    )
+    classes, height, _ = counts.shape
+    radius = round((smoothing * height - 1) / 2)
+    width = 2 * radius + 1  # the nearest odd number
+    sigma = 0.3 * (radius - 1) + 0.8  # OpenCV's for a kernel of this width
+    blurred = np.empty(counts.shape, np.float32)
+    for c in range(classes):
+        blurred[c] = cv2.GaussianBlur(
+            counts[c].astype(np.float32),
+            ksize=(width, width),
+            sigmaX=sigma,
+            borderType=cv2.BORDER_REFLECT,
+        )
     total = blurred.sum(axis=0)
-    return np.divide(blurred, total, out=np.full_like(blurred, 1 / len(counts)), where=total > 0)
+    prior = np.full_like(blurred, 1 / classes)
+    np.divide(blurred, total, out=prior, where=total > 0)
+    return prior

@@ -9,10 +9,17 @@ from cotrain.files import tables
 from cotrain.settings.pseudolabels import Draw
 
 
-def run(settings: Draw, index: Path, out: Path, made_by: dict) -> None:
-    rows = tables.read_table(index, "index")
-    count = settings.count or len(rows)
-    if count > len(rows):
-        raise BadInput(f"{index}: {count} candidates are wanted (N) of {len(rows)} images; lower `candidates`")
-    drawn = np.sort(np.random.default_rng(settings.seed).choice(len(rows), count, replace=False))
-    tables.write_table(out, "index", rows.iloc[drawn].to_dict("records"), made_by)
+def run(
+    settings: Draw,
+    index: Path,
+    out: Path,
+    made_by: dict,
+) -> None:
+    images = tables.read_table(index, "index")
+    count = settings.count or len(images)
+    if count > len(images):
+        raise BadInput(f"{index}: {count} candidates are wanted (N) of {len(images)} images; lower `candidates`")
+    rng = np.random.default_rng(settings.seed)
+    drawn = rng.choice(len(images), count, replace=False)
+    rows = images.iloc[np.sort(drawn)].to_dict("records")
+    tables.write_table(out, "index", rows, made_by)

@@ -12,32 +12,52 @@ from cotrain.method import metrics
 from cotrain.settings.pseudolabels import Measure
 
 
-def run(settings: Measure, pseudolabels: Path, out: Path, made_by: dict, images: Path | None = None) -> None:
+def run(
+    settings: Measure,
+    pseudolabels: Path,
+    out: Path,
+    made_by: dict,
+    images: Path | None = None,
+) -> None:
     classes = settings.labels.classes
     confusion = np.zeros((len(classes), len(classes)), np.int64)
     with hdf5.open_hdf5(pseudolabels, "pseudolabels") as file:
-        if hdf5.classes_of(file) != classes:
+        if file.classes != classes:
             raise BadInput(f"{pseudolabels}: other classes than settings.labels; use the label set of its run")
-        ids, pixels, size = hdf5.image_ids(file), file["class_pixels"][:], file["label"].shape[1:]
+        class_pixels = file["class_pixels"][:]
+        ids = hdf5.image_ids(file)
+        height, width = file["label"].shape[1:]
         if images:
-            truths = indexing.by_id(tables.read_table(images, "index"), ids, images)
-            indexing.check_labelled(truths, images)
-            for i, row in progress(enumerate(truths.itertuples()), f"measure {out.stem}", "image", len(ids)):
-                truth = labels.read_label(row.label, settings.labels.coding(row.image_id), size)
+            rows = indexing.by_id(tables.read_table(images, "index"), ids, images)
+            indexing.check_labelled(rows, images)
+            for i, row in progress(enumerate(rows.itertuples()), f"measure {out.stem}", "image", len(ids)):
+                coding = settings.labels.coding(row.image_id)
+                truth = labels.read_label(row.label, coding, (height, width))
                 confusion += metrics.confusion_matrix(truth, file["label"][i], len(classes))
-    coverage = float(pixels.sum() / max(1, len(ids) * size[0] * size[1]))
+    pixels = len(ids) * height * width
     content = {
         "classes": list(classes),
         "images": len(ids),
-        "coverage": coverage,
-        "accuracy": float(np.trace(confusion) / confusion.sum()) if confusion.any() else None,
+        "coverage": float(class_pixels.sum() / max(1, pixels)),
+        "accuracy": _accuracy(confusion),
         "precision": _shares(np.diagonal(confusion), confusion.sum(axis=0)),
-        "class_share": _shares(pixels.sum(axis=0), pixels.sum()),
+        "class_share": _shares(class_pixels.sum(axis=0), class_pixels.sum()),
     }
     scores.write_json(out, "measure", content, made_by)
 
 
+def _accuracy(confusion: np.ndarray) -> float | None:
+    """Share of the pixels that are right; None where no pixel has both a pseudo-label and a label."""
+    if not confusion.any():
+        return None
+    return float(np.trace(confusion) / confusion.sum())
+
+
 def _shares(part: np.ndarray, whole: np.ndarray) -> list[float | None]:
-    """part/whole as JSON; null where the whole is 0."""
-    pairs = np.broadcast_arrays(part, whole)
-    return [float(p / w) if w else None for p, w in zip(*pairs, strict=True)]
+    """part/whole as JSON, (C,) each, or one whole for all; null where the whole is 0."""
+    wholes = np.broadcast_to(whole, part.shape)
+    shares = []
+    for numerator, denominator in zip(part, wholes, strict=True):
+        share = float(numerator / denominator) if denominator else None
+        shares.append(share)
+    return shares

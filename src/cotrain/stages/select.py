@@ -7,11 +7,22 @@ from cotrain.method.selection import select
 from cotrain.settings.pseudolabels import Select
 
 
-def run(settings: Select, pseudolabels: Path, out: Path, made_by: dict) -> None:
+def run(
+    settings: Select,
+    pseudolabels: Path,
+    out: Path,
+    made_by: dict,
+) -> None:
     with hdf5.open_hdf5(pseudolabels, "pseudolabels") as file:
-        ids, confidence = hdf5.image_ids(file), file["confidence"][:]
-    rows = [
-        {"image_id": ids[i], "confidence": confidence[i], "reason": f"rank {rank}"}
-        for rank, i in enumerate(select(confidence, ids, settings.count or len(ids)), start=1)
-    ]
+        ids = hdf5.image_ids(file)
+        confidence = file["confidence"][:]
+    count = settings.count or len(ids)
+    rows = []
+    for rank, position in enumerate(select(confidence, ids, count), start=1):
+        row = {
+            "image_id": ids[position],
+            "confidence": confidence[position],
+            "reason": f"rank {rank}",
+        }
+        rows.append(row)
     tables.write_table(out, "selected", rows, made_by)

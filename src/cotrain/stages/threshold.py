@@ -12,28 +12,64 @@ from cotrain.method.thresholds import POLICIES
 from cotrain.settings.pseudolabels import Threshold
 
 
-def run(settings: Threshold, predictions: Path, out: Path, table: Path, made_by: dict) -> None:
+def run(
+    settings: Threshold,
+    predictions: Path,
+    out: Path,
+    table: Path,
+    made_by: dict,
+) -> None:
     policy = POLICIES[settings.policy]
     with hdf5.open_hdf5(predictions, "predictions") as file:
-        classes, ids = hdf5.classes_of(file), hdf5.image_ids(file)
-        histogram, total = file["histogram"][:], float(file.attrs.get("total", 1))
+        classes = file.classes
+        ids = hdf5.image_ids(file)
+        histogram = file["histogram"][:]
+        largest_sum = float(file.attrs.get("total", 1))
         thresholds = policy.thresholds(histogram, settings.portion, settings.confidence_min, settings.confidence_max)
-        rows = [
-            {"class": c, "name": classes[c], "pixels": pixels, "portion": settings.portion, "threshold": thresholds[c]}
-            for c, pixels in enumerate(histogram.sum(axis=1))
-        ]
-        stored = file["label"], file["confidence"]
-        keep, *size = stored[0].shape[1:]
+        stored_labels = file["label"]
+        stored_confidences = file["confidence"]
+        _, keep, *size = stored_labels.shape
         undecided = np.zeros(len(ids), np.int64)
-        rounds, more = [settings.round] * len(ids), {"undecided": undecided}
-        with labelfiles.create_pseudolabels(out, classes, ids, rounds, size, made_by, more) as write:
+        rounds = [settings.round] * len(ids)
+        columns = {"undecided": undecided}
+        with labelfiles.create_pseudolabels(out, classes, ids, rounds, size, made_by, columns) as write:
             for i in progress(range(len(ids)), f"threshold {settings.round}", "image"):
-                labels, confidences = (maps[i] for maps in stored)
+                labels = stored_labels[i]
+                confidences = stored_confidences[i]
                 label, confidence = policy.assign(labels, confidences, thresholds)
-                undecided[i] = policy.undecided(labels, confidences, thresholds, total)
+                undecided[i] = policy.undecided(labels, confidences, thresholds, largest_sum)
                 write(i, label, image_statistics(label, confidence, len(classes)))
+            rows = _rows(classes, histogram, settings.portion, thresholds)
             tables.write_table(table, "thresholds", rows, made_by)
     if undecided.any():
-        share = undecided.sum() / (len(ids) * np.prod(size))
-        found = f"a class beyond the K = {keep} stored could have won in {undecided.sum()} pixels ({share:.2%})"
-        print(f"threshold: {found}; raise keep_classes of infer", file=sys.stderr)
+        _report_undecided(undecided.sum(), len(ids) * np.prod(size), keep)
+
+
+def _rows(
+    classes: tuple[str, ...],
+    histogram: np.ndarray,
+    portion: float,
+    thresholds: np.ndarray,
+) -> list[dict]:
+    """Rows of thresholds.csv."""
+    pixels = histogram.sum(axis=1)
+    rows = []
+    for c, name in enumerate(classes):
+        row = {
+            "class": c,
+            "name": name,
+            "pixels": pixels[c],
+            "portion": portion,
+            "threshold": thresholds[c],
+        }
+        rows.append(row)
+    return rows
+
+
+def _report_undecided(undecided: int, pixels: int, keep: int) -> None:
+    share = undecided / pixels
+    print(
+        f"threshold: a class beyond the K = {keep} stored could have won in {undecided} pixels ({share:.2%});"
+        " raise keep_classes of infer",
+        file=sys.stderr,
+    )
