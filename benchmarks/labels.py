@@ -68,15 +68,15 @@ class Cycle:
         for m, path in enumerate(self.predictions):
             write_predictions(path, images, size, m)
 
-    def two(self, name: str) -> tuple[Path, Path]:
-        return self.folder / f"1{name}", self.folder / f"2{name}"
+    def two(self, name: str) -> list[Path]:
+        return [self.folder / f"1{name}", self.folder / f"2{name}"]
 
     def threshold(self, m: int = 0) -> None:
         settings = Threshold(portion=PORTION)
         threshold.run(settings, self.predictions[m], self.two("labels.h5")[m], self.two("t.csv")[m], MADE_BY)
 
     def combine(self) -> None:
-        combine.run(Combine(), self.two("labels.h5"), tuple(self.predictions), self.two("combined.h5"), MADE_BY)
+        combine.run(Combine(), self.two("labels.h5"), self.predictions, self.two("combined.h5"), MADE_BY)
 
     def exchange(self) -> None:
         settings = Exchange(count=max(1, self.images // 5))
@@ -84,7 +84,7 @@ class Cycle:
 
     def fuse(self) -> None:
         labels, selected = self.two("combined.h5")[0], self.two("selected.csv")[1]
-        fuse.run(Fuse(), labels, selected, self.folder / "fused.h5", MADE_BY)
+        fuse.run(Fuse(), [labels], selected, self.folder / "fused.h5", MADE_BY)
 
     def command(self, stage: str) -> list[str]:
         """The stage as a command, with the files that its method uses."""

@@ -241,22 +241,23 @@ def test_combine_refuses_files_of_other_images_classes_or_size(refused, two_mode
     out = [tmp_path / "1" / "combined.h5", tmp_path / "2" / "combined.h5"]
     other = tmp_path / "other.h5"
     wrong = [
-        (IDS[::-1], contents[1], CLASSES),
-        (IDS, contents[1], ("road", "car", "tree")),
-        (IDS, [m[:, :4] for m in contents[1]], CLASSES),
+        (IDS[::-1], contents[1], CLASSES, "images or classes"),
+        (IDS, contents[1], ("road", "car", "tree"), "images or classes"),
+        (IDS, [m[:, :4] for m in contents[1]], CLASSES, "size"),
     ]
-    for ids, arrays, classes in wrong:
+    for ids, arrays, classes, fault in wrong:
         write_pseudolabels(other, ids, *arrays, classes)
         labels = [files["pseudolabels"][0], other]
         message = refused("combine", pseudolabels=labels, predictions=files["predictions"], out=out)
-        assert f"{other}: other images, classes or size than {labels[0]}" in message
+        assert f"{other}: other {fault} than {labels[0]}" in message
 
 
 @pytest.mark.parametrize("flag", ["pseudolabels", "predictions", "out"])
-def test_combine_of_other_than_two_models_is_refused(refused, two_models, tmp_path, flag):
+def test_combine_of_different_numbers_of_files_is_refused(refused, two_models, tmp_path, flag):
     files = two_models[0] | {"out": [tmp_path / "a.h5", tmp_path / "b.h5"]}
-    for wrong in (files[flag][:1], [*files[flag], files[flag][0]]):
-        assert f"--{flag}" in refused("combine", **files | {flag: wrong})
+    third = tmp_path / "c.h5" if flag == "out" else files[flag][0]
+    for wrong in (files[flag][:1], [*files[flag], third]):
+        assert f"--{flag} {len(wrong)}" in refused("combine", **files | {flag: wrong})
 
 
 # ---- exchange ---------------------------------------------------------------------------------------------------
@@ -333,9 +334,10 @@ def test_exchange_refuses_pseudolabels_of_other_images_or_classes(refused, excha
 
 
 @pytest.mark.parametrize("flag", ["pseudolabels", "thresholds", "out"])
-def test_exchange_of_other_than_two_models_is_refused(refused, exchanged, flag):
-    for wrong in (exchanged[flag][:1], [*exchanged[flag], exchanged[flag][0]]):
-        assert f"--{flag}" in refused("exchange", EXCHANGE, **exchanged | {flag: wrong})
+def test_exchange_of_different_numbers_of_files_is_refused(refused, exchanged, tmp_path, flag):
+    third = tmp_path / "c.csv" if flag == "out" else exchanged[flag][0]
+    for wrong in (exchanged[flag][:1], [*exchanged[flag], third]):
+        assert f"--{flag} {len(wrong)}" in refused("exchange", EXCHANGE, **exchanged | {flag: wrong})
 
 
 # ---- fuse -------------------------------------------------------------------------------------------------------

@@ -202,7 +202,7 @@ def output_below_a_file(box):
     return box.command("draw", {"count": 2}, index=box.index, out=box.index / "below.csv")
 
 
-@case("--pseudolabels: 1 paths; give two, of model 1 and of model 2")
+@case("number of files: --pseudolabels 1, --thresholds 2, --out 2; give each flag one file per model")
 def one_model_where_two_are_needed(box):
     files = {"pseudolabels": box.pseudolabels, "thresholds": [box.thresholds] * 2}
     return box.command("exchange", {"count": 1}, **files, out=[box / "1.csv", box / "2.csv"])

@@ -44,4 +44,5 @@ TABLES = {
     "color": {"image_id": str, "target_id": str, **dict.fromkeys(MOMENTS, float)},
     "thresholds": {"class": int, "name": str, "pixels": int, "portion": float, "threshold": float},
     "selected": {"image_id": str, "confidence": float, "reason": str},
+    "received": {"image_id": str, "confidence": float, "reason": str, "model": int},  # selected, of several senders
 }

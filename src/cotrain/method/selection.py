@@ -5,14 +5,19 @@ from collections.abc import Sequence
 import numpy as np
 
 
-def ranked(scores: np.ndarray, image_ids: Sequence[str]) -> list[int]:
-    """Positions in order of descending score; ties in order of image id."""
-    return sorted(range(len(image_ids)), key=lambda i: (-scores[i], image_ids[i]))
+def ranked(positions: np.ndarray, scores: np.ndarray, image_ids: Sequence[str]) -> list[int]:
+    """Positions of images in order of descending score; ties in order of image id."""
+    return sorted(positions.tolist(), key=lambda i: (-scores[i], image_ids[i]))
 
 
 def select(confidence: np.ndarray, image_ids: Sequence[str], count: int) -> list[int]:
-    """Positions of the `count` (n) most confident images, best first; an image without labels is never taken."""
-    return [i for i in ranked(confidence, image_ids) if confidence[i] > 0][:count]
+    """Positions of the `count` (n) most confident images, best first (Sect. III-A).
+
+    confidence (N,). An image without pseudo-labels, whose confidence is 0, is never selected.
+    """
+    labelled = np.flatnonzero(confidence > 0)
+    best_first = ranked(labelled, confidence, image_ids)
+    return best_first[:count]
 
 
 def fuse(previous: dict[str, float], new: dict[str, float]) -> dict[str, str]:
@@ -22,4 +27,7 @@ def fuse(previous: dict[str, float], new: dict[str, float]) -> dict[str, str]:
     confidences keep the earlier pseudo-labels.
     """
     origin = dict.fromkeys(previous, "previous")
-    return origin | {i: "new" for i, c in new.items() if i not in previous or c > previous[i]}
+    for image_id, confidence in new.items():
+        if image_id not in previous or confidence > previous[image_id]:
+            origin[image_id] = "new"
+    return origin
