@@ -1,6 +1,7 @@
 """All benchmarks: `python benchmarks/run.py [PART …]` (`make bench`) prints their tables and writes docs/benchmarks.md.
 
-A part is written anew with the commit, day, machine and versions it was measured with; the others stay as they are, also those that no script measures.
+A part is written anew with the commit, day, machine and versions it was measured with. The others stay as they are, and
+so do those that no script measures.
 """
 
 import argparse
