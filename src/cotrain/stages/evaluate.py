@@ -1,8 +1,10 @@
 """Scores a model on labelled images: one confusion matrix over the whole set, at each label's own size."""
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 
 from cotrain.base.progress import progress
 from cotrain.data import indexing, labels
@@ -20,32 +22,62 @@ def run(
     rows = tables.read_table(images, "index")
     indexing.check_labelled(rows, images)
     classes = settings.labels.classes
+
     devices.prepare(settings.threads)
     device = devices.device_of(settings.device)
-    probabilities = inference.ensemble([checkpoint.load(m, classes, settings.trust).to(device) for m in model])
-    confusion = np.zeros((len(classes), len(classes)), np.int64)
-    shown = set(np.linspace(0, len(rows) - 1, min(settings.pictures, len(rows))).round().astype(int).tolist())
+    models = [checkpoint.load(path, classes, settings.trust).to(device) for path in model]
+    views = inference.views(inference.ensemble(models), settings.scales, settings.flip)
+    maps = inference.whole(views, settings.batch)
+
     kept = {}
-    maps = inference.whole(inference.views(probabilities, settings.scales, settings.flip), settings.batch)
-    photographs = ((row.image_id, read_image(row.image, settings.size)) for row in rows.itertuples())
-    for i, p in enumerate(progress(maps(photographs), f"evaluate {out.stem}", "image", len(rows))):
-        truth = labels.read_label(rows["label"].iat[i], settings.labels.coding(rows["image_id"].iat[i]))
+    pictured = _evenly_spread(settings.pictures, len(rows))
+    confusion = np.zeros((len(classes), len(classes)), np.int64)
+    shown = progress(maps(_photographs(rows, settings.size)), f"evaluate {out.stem}", "image", len(rows))
+    for i, p in enumerate(shown):
+        image_id = rows["image_id"].iat[i]
+        truth = labels.read_label(rows["label"].iat[i], settings.labels.coding(image_id))
         prediction = inference.resized_labels(p, truth.shape)
         confusion += metrics.confusion_matrix(truth, prediction, len(classes))
-        if i in shown:
-            kept[rows["image_id"].iat[i]] = (prediction, truth)
+        if i in pictured:
+            kept[image_id] = {"prediction": prediction, "truth": truth}
+    if pictures:
+        _write_pictures(pictures, classes, kept, made_by)
+    scores.write_json(out, "metrics", _content(classes, len(rows), confusion), made_by)
+
+
+def _photographs(rows: pd.DataFrame, size: tuple[int, int]) -> Iterator[tuple[str, np.ndarray]]:
+    """Id and image (H, W, 3) uint8 at the working size."""
+    for row in rows.itertuples():
+        yield row.image_id, read_image(row.image, size)
+
+
+def _evenly_spread(count: int, total: int) -> set[int]:
+    """Positions of at most `count` of `total` images."""
+    positions = np.linspace(0, total - 1, min(count, total))
+    return set(positions.round().astype(int).tolist())
+
+
+def _content(classes: tuple[str, ...], images: int, confusion: np.ndarray) -> dict:
+    """What the JSON file says; a score of nothing is null."""
     iou = metrics.intersection_over_union(confusion)
-    content = {
+    return {
         "classes": list(classes),
-        "images": len(rows),
-        "miou": None if np.isnan(miou := metrics.mean_iou(iou)) else miou,
-        "iou": [None if np.isnan(value) else value for value in iou],
+        "images": images,
+        "miou": _or_null(metrics.mean_iou(iou)),
+        "iou": [_or_null(value) for value in iou],
         "confusion": confusion.tolist(),
     }
-    if pictures:
-        with hdf5.create_hdf5(pictures, "pictures", classes, made_by) as file:
-            for image_id, maps in kept.items():
-                for name, label in zip(("prediction", "truth"), maps, strict=True):
-                    file.create_dataset(f"{name}/{image_id}", data=label, chunks=label.shape, **hdf5.LABEL_FILTER)
-            hdf5.write_strings(file, "image_id", list(kept))
-    scores.write_json(out, "metrics", content, made_by)
+
+
+def _or_null(score: float) -> float | None:
+    return None if np.isnan(score) else score
+
+
+def _write_pictures(
+    path: Path, classes: tuple[str, ...], kept: dict[str, dict[str, np.ndarray]], made_by: dict
+) -> None:
+    with hdf5.create_hdf5(path, "pictures", classes, made_by) as file:
+        for image_id, maps in kept.items():
+            for name, label in maps.items():
+                file.create_dataset(f"{name}/{image_id}", data=label, chunks=label.shape, **hdf5.LABEL_FILTER)
+        hdf5.write_strings(file, "image_id", list(kept))

@@ -1,8 +1,10 @@
 """Runs one model, or an ensemble, over images and stores the most probable classes of each pixel."""
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 
 from cotrain.base.errors import BadInput
 from cotrain.base.progress import progress
@@ -21,27 +23,39 @@ def run(
 
     With `shard`, only that part of the images; `cotrain merge` joins the parts.
     """
-    rows, classes = tables.read_table(images, "index"), len(settings.classes)
-    rows = rows.iloc[inference.part(len(rows), settings.batch, settings.shard)]
+    classes = len(settings.classes)
     if settings.keep_classes > classes:
         raise BadInput(f"keep_classes: {settings.keep_classes} of {classes} classes are wanted; lower it")
+    rows = tables.read_table(images, "index")
+    rows = rows.iloc[inference.part(len(rows), settings.batch, settings.shard)]
+    ids = rows["image_id"].tolist()
+
     devices.prepare(settings.threads)
     device = devices.device_of(settings.device)
-    loaded = [checkpoint.load(m, settings.classes, settings.trust).to(device) for m in model]
-    probabilities = inference.ensemble(loaded, settings.ensemble)
-    maps = inference.strategy(probabilities, settings, _prior(settings, statistics) if statistics else None)
-    photographs = ((row.image_id, read_image(row.image, settings.size)) for row in rows.itertuples())
+    models = [checkpoint.load(path, settings.classes, settings.trust).to(device) for path in model]
+    probabilities = inference.ensemble(models, settings.ensemble)
+    prior = _prior(settings, statistics) if statistics else None
+    maps = inference.strategy(probabilities, settings, prior)
+
     ego = labels.read_mask(settings.ego_mask, settings.size) if settings.ego_mask else None
+    shape = (settings.keep_classes, *settings.size)
+    largest_total = float(len(models)) if settings.ensemble == "max" else 1.0
     histogram = np.zeros((classes, SCALE + 1), np.int64)
-    ids, shape = rows["image_id"].tolist(), (settings.keep_classes, *settings.size)
-    total = float(len(model)) if settings.ensemble == "max" else 1.0
-    with labelfiles.create_predictions(out, settings.classes, ids, shape, total, histogram, made_by) as write:
-        for i, p in enumerate(progress(maps(photographs), f"infer {out.parent.name}", "image", len(ids))):
+    with labelfiles.create_predictions(out, settings.classes, ids, shape, largest_total, histogram, made_by) as write:
+        shown = progress(maps(_photographs(rows, settings.size)), f"infer {out.parent.name}", "image", len(ids))
+        for i, p in enumerate(shown):
             label, confidence = inference.most_probable(p, settings.keep_classes)
             if ego is not None:
-                label[:, ego], confidence[:, ego] = VOID, 0
+                label[:, ego] = VOID
+                confidence[:, ego] = 0
             inference.count_confidences(histogram, label[0], confidence[0])
             write(i, label, confidence)
+
+
+def _photographs(rows: pd.DataFrame, size: tuple[int, int]) -> Iterator[tuple[str, np.ndarray]]:
+    """Id and image (H, W, 3) uint8 at the working size."""
+    for row in rows.itertuples():
+        yield row.image_id, read_image(row.image, size)
 
 
 def _prior(settings: Infer, statistics: Path) -> np.ndarray:
@@ -49,8 +63,12 @@ def _prior(settings: Infer, statistics: Path) -> np.ndarray:
     with hdf5.open_hdf5(statistics, "statistics") as file:
         if "prior" not in file:
             raise BadInput(f"{statistics}: it has no prior; run statistics with its setting `prior`")
-        prior, classes = file["prior"][:], hdf5.classes_of(file)
-    if classes != settings.classes or prior.shape[1:] != settings.size:
-        found = f"{len(classes)} classes at {prior.shape[1]}×{prior.shape[2]}"
-        raise BadInput(f"{statistics}: its prior is of other classes or size ({found}); give the one of this run")
+        prior = file["prior"][:]
+        classes = hdf5.classes_of(file)
+    height, width = prior.shape[1:]
+    if classes != settings.classes or (height, width) != settings.size:
+        raise BadInput(
+            f"{statistics}: its prior is of other classes or size ({len(classes)} classes at {height}×{width}); "
+            "give the one of this run"
+        )
     return prior
