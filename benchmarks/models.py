@@ -16,9 +16,12 @@ import torch
 import yaml
 
 from cotrain.networks import build, devices
+from cotrain.networks.heads import HeadedSegmenter
 from cotrain.settings.model import Model
-from cotrain.settings.training import Optimizer
+from cotrain.settings.training import Optimizer, Train
 from cotrain.training import loop, optimizers
+from cotrain.training.batches import batch_of
+from cotrain.training.objectives import Objectives
 
 PAIRS = Path(__file__).with_suffix(".yaml")
 CLASSES = tuple(f"class {c}" for c in range(19))
@@ -38,22 +41,25 @@ def costs(pair: dict, size: tuple[int, int], batch: int, turns: int) -> tuple[fl
     """Million parameters; seconds of a training step on `batch` images; seconds of inference for one."""
     torch.manual_seed(0)
     model = build.build(Model(**pair | {"weights": None}), CLASSES)
+    trained = HeadedSegmenter(model)
+    objectives = Objectives(Train.model_fields["objectives"].default, trained)
     images = torch.randint(0, 256, (batch, 3, *size), dtype=torch.uint8)
     labels = torch.randint(0, len(CLASSES), (batch, *size), dtype=torch.uint8)
-    optimizer = optimizers.make_optimizer(model, Optimizer(), 1e-4)
+    optimizer = optimizers.make_optimizer(trained, Optimizer(), 1e-4)
     scheduler = optimizers.SCHEDULES["constant"](optimizer, 1 + turns)
 
     def step() -> None:
-        loop.train(model, [(images, labels)], optimizer, scheduler, lambda *_: None, lambda done: None)
+        batch = batch_of(0, images, labels)
+        loop.train(trained, objectives, [batch], optimizer, scheduler, lambda *_: None, lambda done: None)
 
     def infer() -> None:
         with torch.inference_mode():
             model(images[:1])
 
     parameters = sum(parameter.numel() for parameter in model.parameters()) / 1e6
-    trained = seconds(step, turns)
+    training_step = seconds(step, turns)
     model.eval()
-    return parameters, trained, seconds(infer, turns)
+    return parameters, training_step, seconds(infer, turns)
 
 
 def main() -> None:

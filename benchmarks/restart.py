@@ -12,10 +12,13 @@ from pathlib import Path
 import torch
 
 from cotrain.networks import build
+from cotrain.networks.heads import HeadedSegmenter
 from cotrain.settings.config import Training
 from cotrain.settings.model import Model
-from cotrain.settings.training import Optimizer
+from cotrain.settings.training import Optimizer, Train
 from cotrain.training import loop, optimizers, restarts
+from cotrain.training.batches import batch_of
+from cotrain.training.objectives import Objectives
 from cotrain.training.teams import ALONE
 
 WRITES = 9
@@ -31,13 +34,15 @@ CASES = {
 def written(settings: Model, optimizer_settings: Optimizer, path: Path) -> list[float]:
     """Seconds of each write, after one step of training."""
     torch.manual_seed(0)
-    model = build.build(settings, CLASSES)
+    model = HeadedSegmenter(build.build(settings, CLASSES))
+    objectives = Objectives(Train.model_fields["objectives"].default, model)
     optimizer = optimizers.make_optimizer(model, optimizer_settings, 0.001)
     scheduler = optimizers.SCHEDULES["poly"](optimizer, 100)
-    batch = torch.zeros(2, 3, 64, 64, dtype=torch.uint8), torch.zeros(2, 64, 64, dtype=torch.uint8)
-    loop.train(model, [batch], optimizer, scheduler, report=lambda *_: None, after_step=lambda done: None)
+    images, labels = torch.zeros(2, 3, 64, 64, dtype=torch.uint8), torch.zeros(2, 64, 64, dtype=torch.uint8)
+    batch = batch_of(0, images, labels)
+    loop.train(model, objectives, [batch], optimizer, scheduler, report=lambda *_: None, after_step=lambda done: None)
     made_by = {"settings": {}, "inputs": {}, "code": "", "definitions": {}}
-    parts = {"model": model, "optimizer": optimizer, "scheduler": scheduler}
+    parts = {"model": model, "optimizer": optimizer, "scheduler": scheduler, "objectives": objectives}
     restart = restarts.Restart(path, 1e-9, "", made_by, ALONE, **parts)
     seconds = []
     for done in range(WRITES):

@@ -23,12 +23,15 @@ from torch.nn import functional
 from cotrain.files import labelfiles, tables
 from cotrain.method import labelmaps
 from cotrain.networks import build, devices, segmenter
+from cotrain.networks.heads import HeadedSegmenter
 from cotrain.settings.source import Color
 from cotrain.settings.strict import parse
 from cotrain.settings.training import Train
 from cotrain.stages import color, train
 from cotrain.toycity import streets
 from cotrain.training import loop, optimizers
+from cotrain.training.batches import batch_of
+from cotrain.training.objectives import Objectives
 
 CLASSES = streets.CLASSES
 
@@ -119,7 +122,7 @@ class Loop:
         self.gpu, self.busy = Busy(), None  # share of that time
         loop.train = self
 
-    def __call__(self, model, batches, optimizer, scheduler, report, after_step, *more, **options) -> None:
+    def __call__(self, model, objectives, batches, optimizer, scheduler, report, after_step, *more, **options) -> None:
         ends = []
 
         def told(done: int) -> None:
@@ -129,7 +132,7 @@ class Loop:
             ends.append(time.perf_counter())
             after_step(done)
 
-        self.loop(model, batches, optimizer, scheduler, report, told, *more, **options)
+        self.loop(model, objectives, batches, optimizer, scheduler, report, told, *more, **options)
         finished()
         self.seconds = (time.perf_counter() - ends[0]) / (len(ends) - 1)
         self.busy = self.gpu.stop()
@@ -156,10 +159,13 @@ def in_memory(settings: Train, device: torch.device) -> tuple[segmenter.Segmente
 def bare(loop: Loop, settings: Train, device: torch.device) -> float:
     """Seconds of a step on one batch that is in memory."""
     model, images, labels = in_memory(settings, device)
-    optimizer = optimizers.make_optimizer(model, settings.optimizer, 1e-4)
+    trained = HeadedSegmenter(model)
+    objectives = Objectives(settings.objectives, trained)
+    optimizer = optimizers.make_optimizer(trained, settings.optimizer, 1e-4)
     scheduler = optimizers.SCHEDULES[settings.course.schedule](optimizer, settings.course.steps)
-    steps = [(images, labels)] * settings.course.steps
-    loop(model, steps, optimizer, scheduler, lambda *_: None, lambda _: None, compiled=settings.compile)
+    batch = batch_of(0, images, labels)
+    steps = [batch._replace(step=step) for step in range(settings.course.steps)]
+    loop(trained, objectives, steps, optimizer, scheduler, lambda *_: None, lambda _: None, compiled=settings.compile)
     return loop.seconds
 
 

@@ -184,9 +184,9 @@ def batch(run: Run, out: Path) -> None:
         collage=augmentation.Collage(order, train.collage_share),
         seed=train.seed,
     )
-    images, labels = made[0]
-    pictures = [image.permute(1, 2, 0).numpy() for image in images]
-    maps = [colorize(label.numpy(), run.colors) for label in labels]
+    shown = made[0]
+    pictures = [image.permute(1, 2, 0).numpy() for image in shown.images]
+    maps = [colorize(label.numpy(), run.colors) for label in shown.labels]
     titles = ["source"] * made.source_count + ["target, with a collage"] * made.target_count
     rows = []
     for start in range(0, len(titles), 4):

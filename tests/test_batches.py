@@ -17,6 +17,7 @@ from cotrain.settings.training import Augmentation
 from cotrain.training import batches, loader, sources
 from cotrain.training.augmentation import Collage, RareCrops
 from cotrain.training.augmentation import augmentation as augmentation_of
+from cotrain.training.teams import Team
 
 SIZE = (16, 24)
 ORDER = np.array([1, 2, 0])  # from the least to the most confident class
@@ -52,6 +53,10 @@ def make(source, target=None, augment=IDENTITY, **options) -> batches.Batches:
     return batches.Batches(source, target, augment, **defaults | options)
 
 
+def pair(batch: batches.Batch) -> tuple[torch.Tensor, torch.Tensor]:
+    return batch.images, batch.labels
+
+
 def numbers(images: torch.Tensor) -> list[int]:
     """Which image each item of a batch is."""
     assert (images == images[:, :1, :1, :1]).all()
@@ -65,28 +70,50 @@ def numbers(images: torch.Tensor) -> list[int]:
     ("share", "batch", "expected"), [(0.75, 4, 3), (0.5, 8, 4), (0, 4, 0), (1, 4, 4), (0.7, 10, 7), (0.29, 100, 29)]
 )
 def test_share_of_target_images_in_a_batch(share, batch, expected):
-    images, labels = make(memory(5), memory(5, first=100), target_share=share, batch=batch)[3]
+    images, labels = pair(make(memory(5), memory(5, first=100), target_share=share, batch=batch)[3])
     assert images.shape == (batch, 3, *SIZE) and labels.shape == (batch, *SIZE)
     assert images.dtype == labels.dtype == torch.uint8
     assert sum(n >= 100 for n in numbers(images)) == expected
 
 
 def test_without_target_a_batch_is_all_source():
-    images, _ = make(memory(5), None)[0]
+    images, _ = pair(make(memory(5), None)[0])
     assert len(images) == 4 and max(numbers(images)) < 5
+
+
+def test_batch_says_which_images_are_of_the_target_and_how_many_pixels_have_a_label():
+    source, target = memory(5), memory(5, first=100, seed=2)
+    for step in (0, 7):
+        batch = make(source, target, target_share=0.5, batch=6)[step]
+        assert batch.step == step and batch.image_count == 6
+        assert batch.from_target.tolist() == [number >= 100 for number in numbers(batch.images)]
+        labels = [source.labels[n] if n < 100 else target.labels[n - 100] for n in numbers(batch.images)]
+        assert batch.labelled_pixels == sum(np.count_nonzero(label != VOID) for label in labels)
+
+
+def test_parts_of_a_batch_are_of_several_processes_and_count_the_images_of_all():
+    source, target = memory(5), memory(5, first=100)
+    whole = make(source, target, target_share=0.6, batch=5)[3]
+    parts = [make(source, target, target_share=0.6, batch=5, team=Team(rank, 2))[3] for rank in (0, 1)]
+    assert [part.image_count for part in parts] == [5, 5]
+    for part, places in zip(parts, (slice(0, None, 2), slice(1, None, 2)), strict=True):
+        for tensor, expected in zip(part[1:4], whole[1:4], strict=True):
+            assert torch.equal(tensor, expected[places])
+    assert sum(part.labelled_pixels for part in parts) == whole.labelled_pixels
 
 
 def test_image_and_label_stay_together():
     source, target = memory(6), memory(6, first=100, seed=2)
     for step in range(10):
-        for number, label in zip(*(numbers(x) if x.ndim == 4 else x for x in make(source, target)[step]), strict=True):
+        images, labels = pair(make(source, target)[step])
+        for number, label in zip(numbers(images), labels, strict=True):
             expected = source.labels[number] if number < 100 else target.labels[number - 100]
             assert np.array_equal(label, expected)
 
 
 def test_every_image_is_seen_once_per_epoch():
     data = make(memory(6), memory(9, first=100), batch=4)
-    seen = [n for step in range(18) for n in numbers(data[step][0])]  # 18 source and 54 target places
+    seen = [n for step in range(18) for n in numbers(data[step].images)]  # 18 source and 54 target places
     counts = np.bincount(seen, minlength=109)
     assert (counts[:6] == 3).all() and (counts[100:] == 6).all()
 
@@ -101,16 +128,16 @@ def test_batch_is_a_function_of_seed_and_step_alone():
     forward = [one[step] for step in range(6)]
     torch.rand(7)  # neither the state of torch's generator matters …
     backward = [other[step] for step in reversed(range(6))][::-1]
-    for (images, labels), (images_again, labels_again) in zip(forward, backward, strict=True):
-        assert torch.equal(images, images_again) and torch.equal(labels, labels_again)
-    assert not torch.equal(data(2)[0][0], forward[0][0])
-    assert not torch.equal(forward[1][0], forward[0][0])
+    for batch, again in zip(forward, backward, strict=True):
+        assert torch.equal(batch.images, again.images) and torch.equal(batch.labels, again.labels)
+    assert not torch.equal(data(2)[0].images, forward[0].images)
+    assert not torch.equal(forward[1].images, forward[0].images)
 
 
 def test_an_image_is_augmented_anew_at_each_place_of_each_step():
     image = memory(1)
     data = make(image, augment=[augmentation(zoom=(0.5, 2))] * 2, batch=3)
-    seen = {tuple(label.ravel().tolist()) for step in range(5) for label in data[step][1]}
+    seen = {tuple(label.ravel().tolist()) for step in range(5) for label in data[step].labels}
     assert len(seen) == 15
 
 
@@ -131,8 +158,10 @@ def test_workers_give_the_batches_of_one_process(workers, device):
     data = make(memory(7), Memory(random_maps(0, 7, *SIZE, 3)[0], first=100), zoomed, steps=5, **options)
     given = list(loader.ahead(data, 2, workers, pinned=False, device=device))
     assert len(given) == 3
-    for step, (images, labels) in enumerate(given, start=2):
-        assert torch.equal(images, data[step][0]) and torch.equal(labels, data[step][1])
+    for step, batch in enumerate(given, start=2):
+        assert batch.step == step and batch.image_count == 4
+        assert all(torch.equal(part, other) for part, other in zip(batch[1:4], data[step][1:4], strict=True))
+        assert batch.labelled_pixels == (batch.labels != VOID).sum()
 
 
 class Broken(Memory):
@@ -169,7 +198,7 @@ def test_fault_of_a_worker_is_said_in_one_line(workers, fault, message):
 
 
 def test_source_images_are_picked_by_the_given_sampler():
-    images, _ = make(memory(9), pick_source=lambda position, count, seed: position % 2 + 3)[1]
+    images, _ = pair(make(memory(9), pick_source=lambda position, count, seed: position % 2 + 3)[1])
     assert numbers(images) == [3, 4, 3, 4]
 
 
@@ -181,7 +210,7 @@ def test_collage_is_pasted_on_target_images_only_and_equals_a_loop_over_pixels()
     plain = make(source, target, batch=4)
     pasted = make(source, target, batch=4, collage=Collage(ORDER, 0.7))
     for step in range(8):
-        (before, before_label), (after, after_label) = plain[step], pasted[step]
+        (before, before_label), (after, after_label) = pair(plain[step]), pair(pasted[step])
         assert torch.equal(before[0], after[0]) and torch.equal(before_label[0], after_label[0])  # source
         for j in (1, 2, 3):
             from_source = [n for n in after[j].unique().tolist() if n < 100]
@@ -199,7 +228,7 @@ def test_each_target_image_gets_a_source_image_and_all_of_them_get_their_turn():
     source = Memory(np.ones((9, *SIZE), np.uint8))
     target = Memory(np.zeros((5, *SIZE), np.uint8), first=100)
     data = make(source, target, collage=Collage(ORDER, 0.5), batch=4)
-    pasted = [n for step in range(9) for n in numbers(data[step][0][1:])]  # 27 places, 9 source images
+    pasted = [n for step in range(9) for n in numbers(data[step].images[1:])]  # 27 places, 9 source images
     assert np.bincount(pasted).tolist() == [3] * 9
 
 
@@ -209,7 +238,7 @@ def test_least_confident_class_is_pasted_and_the_order_decides_which():
     target = Memory(np.full((1, *SIZE), 2, np.uint8), first=100)
     for order, expected in (([1, 2, 0], [2, 1]), ([0, 2, 1], [0, 2])):
         collage = Collage(np.array(order), 0.5)
-        _, labels = make(Memory(halves), target, target_share=1, batch=1, collage=collage)[0]
+        labels = make(Memory(halves), target, target_share=1, batch=1, collage=collage)[0].labels
         assert [labels[0, 0, 0].item(), labels[0, 0, -1].item()] == expected
 
 
@@ -217,7 +246,7 @@ def test_void_of_the_source_is_never_pasted():
     label = np.full((1, *SIZE), VOID, np.uint8)
     label[0, :4] = 1
     target = Memory(np.zeros((1, *SIZE), np.uint8), first=100)
-    images, labels = make(Memory(label), target, target_share=1, batch=1, collage=Collage(ORDER, 1))[0]
+    images, labels = pair(make(Memory(label), target, target_share=1, batch=1, collage=Collage(ORDER, 1))[0])
     assert (labels[0, :4] == 1).all() and (labels[0, 4:] == 0).all()
     assert (images[0, :, :4] == 0).all() and (images[0, :, 4:] == 100).all()
 
@@ -246,7 +275,7 @@ def test_rare_class_is_at_the_centre_of_the_crop():
     data = rare_batches(with_rare_pixels((1, 17, 30), (3, 22, 25)))
     seen = set()
     for step in range(10):
-        images, labels = data[step]
+        images, labels = pair(data[step])
         assert (labels[:, 8, 12] == 2).all() and ((labels == 2).sum(dim=(1, 2)) == 1).all()
         seen |= set(numbers(images))
     assert seen == {101, 103}
@@ -254,7 +283,7 @@ def test_rare_class_is_at_the_centre_of_the_crop():
 
 @pytest.mark.parametrize("place", [(0, 0), (39, 59), (3, 40), (20, 58)])
 def test_crop_about_a_pixel_at_the_border_stays_within_the_image(place):
-    _, labels = rare_batches(with_rare_pixels((2, *place)))[0]
+    labels = rare_batches(with_rare_pixels((2, *place)))[0].labels
     row, column = place[0] - min(max(place[0] - 8, 0), 24), place[1] - min(max(place[1] - 12, 0), 36)
     assert (labels[:, row, column] == 2).all() and not (labels == VOID).any()
 
@@ -265,7 +294,7 @@ def test_crop_about_a_rare_class_keeps_to_the_zoom(scale):
     target = with_rare_pixels()
     target.labels[1, 18:22, 28:32] = 2
     for step in range(4):
-        images, labels = rare_batches(target, zoom=(scale, scale))[step]
+        images, labels = pair(rare_batches(target, zoom=(scale, scale))[step])
         assert set(numbers(images)) == {101}
         for label in labels:
             rows, columns = np.nonzero(label.numpy() == 2)
@@ -275,7 +304,7 @@ def test_crop_about_a_rare_class_keeps_to_the_zoom(scale):
 
 
 def test_crop_of_an_image_that_zoom_made_smaller_than_the_crop_is_padded():
-    _, labels = rare_batches(with_rare_pixels((1, 20, 30)), zoom=(0.25, 0.25))[0]
+    labels = rare_batches(with_rare_pixels((1, 20, 30)), zoom=(0.25, 0.25))[0].labels
     assert ((labels != VOID).sum(dim=(1, 2)) == 10 * 15).all()
 
 
@@ -284,7 +313,7 @@ def test_rare_crops_come_with_their_probability_and_leave_the_others_as_they_wer
     plain, data = rare_batches(target, 0), rare_batches(target, 0.3, steps=200)
     centred = 0
     for step in range(200):
-        (images, labels), before = data[step], plain[step][0]
+        (images, labels), before = pair(data[step]), plain[step].images
         for number, label, other in zip(numbers(images), labels, numbers(before), strict=True):
             at_centre = label[8, 12] == 2
             centred += int(at_centre)
@@ -297,9 +326,9 @@ def test_rare_crops_are_a_function_of_seed_and_step():
     one, other = (rare_batches(target, 0.5, zoom=(0.5, 2), seed=7) for _ in range(2))
     forward = [one[step] for step in range(5)]
     backward = [other[step] for step in reversed(range(5))][::-1]
-    for (images, labels), (images_again, labels_again) in zip(forward, backward, strict=True):
-        assert torch.equal(images, images_again) and torch.equal(labels, labels_again)
-    seeds = [rare_batches(target, seed=seed)[0][1] for seed in (1, 2)]
+    for batch, again in zip(forward, backward, strict=True):
+        assert torch.equal(batch.images, again.images) and torch.equal(batch.labels, again.labels)
+    seeds = [rare_batches(target, seed=seed)[0].labels for seed in (1, 2)]
     assert not torch.equal(*seeds)
 
 
@@ -307,7 +336,7 @@ def test_without_pseudolabels_of_rare_classes_batches_are_as_ever():
     target = with_rare_pixels()
     plain = make(memory(3), target, [augmentation(), augmentation(LARGE)], target_share=1)
     for data in (rare_batches(target), rare_batches(target, rare=())):
-        assert all(torch.equal(data[step][0], plain[step][0]) for step in range(5))
+        assert all(torch.equal(data[step].images, plain[step].images) for step in range(5))
 
 
 # ---- augmentation -----------------------------------------------------------------------------------------------
@@ -317,12 +346,12 @@ def test_beyond_the_image_there_is_void_which_is_not_pasted():
     """Zoomed to a half, an image fills a quarter of the crop; the rest is padding."""
     small = augmentation(zoom=(0.5, 0.5))
     source, target = Memory(np.ones((1, *SIZE), np.uint8), 9), Memory(np.zeros((1, *SIZE), np.uint8), 100)
-    (image,), (label,) = make(source, augment=[small, small], batch=1)[0]
+    (image,), (label,) = pair(make(source, augment=[small, small], batch=1)[0])
     assert (label == VOID).float().mean() == 0.75 and set(label.unique().tolist()) == {1, VOID}
     assert (image[:, label == VOID] == 0).all() and (image[:, label == 1] == 9).all()
     collage = Collage(ORDER, 1)
     options = {"target_share": 1, "batch": 1, "collage": collage}
-    (image,), (label,) = make(source, target, [small, IDENTITY[1]], **options)[0]
+    (image,), (label,) = pair(make(source, target, [small, IDENTITY[1]], **options)[0])
     assert (label == 1).float().mean() == 0.25 and (label == 0).float().mean() == 0.75
     assert (image[:, label == 0] == 100).all() and (image[:, label == 1] == 9).all()
 
@@ -342,9 +371,10 @@ def test_image_and_label_are_zoomed_cropped_and_flipped_together():
 
 
 def test_flip_mirrors_image_and_label():
-    pair = np.arange(16 * 24 * 3).reshape(*SIZE, 3).astype(np.uint8), random_maps(1, 1, *SIZE, classes=3)[0][0]
-    image, label = augmentation(flip=1)(pair)
-    assert np.array_equal(image.permute(1, 2, 0), pair[0][:, ::-1]) and np.array_equal(label, pair[1][:, ::-1])
+    before = np.arange(16 * 24 * 3).reshape(*SIZE, 3).astype(np.uint8)
+    label_before = random_maps(1, 1, *SIZE, classes=3)[0][0]
+    image, label = augmentation(flip=1)((before, label_before))
+    assert np.array_equal(image.permute(1, 2, 0), before[:, ::-1]) and np.array_equal(label, label_before[:, ::-1])
 
 
 def test_augmentation_leaves_the_loaded_image_as_it_was():
@@ -379,7 +409,7 @@ def test_cache_keeps_no_more_than_its_limit():
         for i in range(5):
             assert (cached.load(i)[0] == i).all()
     assert images.loaded == [0, 1, 2, 3, 4, 2, 3, 4]
-    kept = sum(array.nbytes for pair in cached.kept.values() for array in pair)
+    kept = sum(array.nbytes for pair in cached.pairs.values() for array in pair)
     assert kept <= 3_000_000
 
 
@@ -470,4 +500,4 @@ def test_threads_read_the_images_of_a_batch_at_the_same_time_into_their_places()
     alone = make(memory(9), augment=flipped)
     together = make(Meeting(memory(9).labels), augment=flipped, threads=2)
     for step in range(3):
-        assert all(torch.equal(one, two) for one, two in zip(alone[step], together[step], strict=True))
+        assert all(torch.equal(one, two) for one, two in zip(pair(alone[step]), pair(together[step]), strict=True))

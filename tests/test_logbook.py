@@ -8,8 +8,10 @@ from conftest import CLASSES
 from PIL import Image
 from test_restarts import interrupted, model, paths, settings  # noqa: F401  (fixtures)
 
-from cotrain.report import figures
-from cotrain.training import loop, tensorboard
+from cotrain.data import colors
+from cotrain.training import tensorboard
+from cotrain.training.batches import batch_of
+from cotrain.training.objectives.segmentation import Segmentation
 
 STEPS = 60
 LOSS, RATE, MIOU, SPEED = "loss", "learning rate", "mIoU of the mini-batch", "images per second"
@@ -34,7 +36,7 @@ def killed_at(monkeypatch, cotrain, paths, tmp_path):  # noqa: F811
     """`killed_at(step, settings, tensorboard)` trains until then; the restart file has all steps before."""
 
     def call(step: int, options: dict, folder):
-        loss, steps = loop.segmentation_loss, []
+        loss, steps = Segmentation.loss, []
 
         def end(*arguments):
             steps.append(1)
@@ -43,7 +45,7 @@ def killed_at(monkeypatch, cotrain, paths, tmp_path):  # noqa: F811
             return loss(*arguments)
 
         with monkeypatch.context() as patch:
-            patch.setattr(loop, "segmentation_loss", end)
+            patch.setattr(Segmentation, "loss", end)
             more = {"out": tmp_path / "killed.pt", "restart": tmp_path / "restart.pt", "tensorboard": folder}
             assert cotrain("train", options, **paths, **more).code == 130
 
@@ -79,24 +81,28 @@ def test_logged_miou_is_that_of_the_batch():
 
     log = tensorboard.Logbook(None, "", 0, 100, 2, CLASSES)
     log.writer = Writer()
-    log._write(10, 1.0, 0.1, images, labels, logits)
+    log._write(batch_of(10, images, labels), logits, 1.0, {"segmentation": 1.0}, 0.1)
     assert seen[MIOU, 10] == pytest.approx((0.5 + 0) / 2)
 
 
 def test_mini_batch_is_shown_with_its_labels(model, paths, tmp_path, monkeypatch):  # noqa: F811
-    batches = []
-    loss = loop.segmentation_loss
-    monkeypatch.setattr(loop, "segmentation_loss", lambda *a: batches.append(a[1].numpy().copy()) or loss(*a))
+    batches, loss = [], Segmentation.loss
+
+    def remembered(self, batch, outputs):
+        batches.append(batch.labels.numpy().copy())
+        return loss(self, batch, outputs)
+
+    monkeypatch.setattr(Segmentation, "loss", remembered)
     model(settings(**LONG), tensorboard=tmp_path / "events")
     shown = events(tmp_path / "events").Images("mini-batch: image, labels, prediction")
     assert [picture.step for picture in shown] == [0, 20, 40]
     picture = np.asarray(Image.open(io.BytesIO(shown[1].encoded_image_string)))
     height, width = batches[20].shape[1:]
     assert picture.shape[1] == 3 * width and picture.shape[0] > 4 * height
-    colors = figures.default_colors(len(CLASSES))
+    class_colors = colors.default_colors(len(CLASSES))
     for i, label in enumerate(batches[20]):  # columns: photograph, labels, prediction
         photograph, labels = (picture[i * height : (i + 1) * height, k * width : (k + 1) * width] for k in (0, 1))
-        assert (labels == figures.overlay(photograph, label, colors, 0.7)).all()
+        assert (labels == colors.overlay(photograph, label, class_colors, 0.7)).all()
 
 
 def test_training_that_was_killed_is_logged_once(killed_at, model, paths, tmp_path):  # noqa: F811

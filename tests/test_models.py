@@ -11,12 +11,16 @@ from conftest import CLASSES, MADE_BY, PROJECT, write_index
 
 from cotrain.base.errors import BadInput
 from cotrain.networks import build, checkpoint, segmenter
+from cotrain.networks.heads import HeadedSegmenter
 from cotrain.settings import architectures
 from cotrain.settings.model import Model
-from cotrain.settings.training import Optimizer
+from cotrain.settings.training import ObjectiveWeight, Optimizer
 from cotrain.training import loop, optimizers
+from cotrain.training.batches import batch_of
+from cotrain.training.objectives import Objectives
 
 PAIRS = yaml.safe_load((PROJECT / "benchmarks" / "models.yaml").read_text(encoding="utf-8"))
+SEGMENTATION = [ObjectiveWeight(name="segmentation")]
 OWN = "streetnets:small"
 OWN_CODE = """
 import torch
@@ -79,10 +83,13 @@ def logits(model: segmenter.Segmenter, *size: int) -> torch.Tensor:
 def step(model: segmenter.Segmenter, least_batch: int = 1) -> float:
     """The loss of one training step on the smallest mini-batch that the architecture allows."""
     losses = []
-    optimizer = optimizers.make_optimizer(model, Optimizer(), 0.01)
+    trained = HeadedSegmenter(model)
+    objectives = Objectives(SEGMENTATION, trained)
+    optimizer = optimizers.make_optimizer(trained, Optimizer(), 0.01)
     scheduler = optimizers.SCHEDULES["constant"](optimizer, 1)
-    batch = images(45, 61, count=least_batch), torch.ones(least_batch, 45, 61, dtype=torch.uint8)
-    loop.train(model, [batch], optimizer, scheduler, lambda step, loss, *_: losses.append(loss), lambda done: None)
+    batch = batch_of(0, images(45, 61, count=least_batch), torch.ones(least_batch, 45, 61, dtype=torch.uint8))
+    report = lambda batch, outputs, loss, values: losses.append(loss)  # noqa: E731
+    loop.train(trained, objectives, [batch], optimizer, scheduler, report, lambda done: None)
     return losses[0]
 
 
@@ -283,7 +290,7 @@ def test_weights_that_lack_a_tensor_or_hold_code_are_refused(tmp_path):
 @pytest.mark.parametrize("schedule", list(optimizers.SCHEDULES))
 def test_encoder_has_a_share_of_the_learning_rate_all_along(name, schedule):
     model = build.build(Model(architecture="FPN", encoder="resnet18", weights=None), CLASSES)
-    optimizer = optimizers.make_optimizer(model, Optimizer(name=name, encoder_factor=0.1), 0.01)
+    optimizer = optimizers.make_optimizer(HeadedSegmenter(model), Optimizer(name=name, encoder_factor=0.1), 0.01)
     encoder, others = optimizer.param_groups
     assert {id(p) for p in encoder["params"]} == {id(p) for p in model.network.encoder.parameters()}
     assert len(encoder["params"]) + len(others["params"]) == len(list(model.parameters()))
@@ -301,7 +308,7 @@ def test_encoder_has_a_share_of_the_learning_rate_all_along(name, schedule):
 
 def test_factor_of_an_encoder_that_is_not_there_is_refused(streetnets):
     streetnets.write_text("from torch import nn\ndef small(classes):\n    return nn.Conv2d(3, classes, 1)")
-    model = build.build(own(), CLASSES)
+    model = HeadedSegmenter(build.build(own(), CLASSES))
     assert len(optimizers.make_optimizer(model, Optimizer(), 0.01).param_groups) == 1
     with pytest.raises(BadInput, match=r"optimizer.encoder_factor: streetnets:small has no part named encoder"):
         optimizers.make_optimizer(model, Optimizer(encoder_factor=0.1), 0.01)

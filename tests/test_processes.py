@@ -16,7 +16,8 @@ from conftest import CLASSES, write_index, write_pseudolabels, write_thresholds
 
 from cotrain.settings.training import Train
 from cotrain.stages import train
-from cotrain.training import loop, teams
+from cotrain.training import teams
+from cotrain.training.objectives.segmentation import Segmentation
 
 SIZE = (64, 96)
 STEPS = 5
@@ -69,18 +70,17 @@ def paths(tmp_path):
 
 def told_losses(options: dict, paths: dict, out: Path, team: teams.Team) -> None:
     """The train stage, as one of `team`; each process writes down the loss of the whole batch of every step."""
-    losses, of_a_part = [], loop.segmentation_loss
+    losses, of_a_part = [], Segmentation.loss
 
     def loss(*arguments):
-        value = of_a_part(*arguments)
-        losses.append(team.sum(value.item()))
-        return value
+        values = of_a_part(*arguments)
+        losses.append(team.sum(values["segmentation"].item()))
+        return values
 
-    loop.segmentation_loss = loss
-    files = {"init": None, "color": None, "statistics": None} | paths
+    Segmentation.loss = loss
     made_by = {"settings": {}, "inputs": {}, "code": "", "definitions": {}}
-    train._train(Train(**options), out=out, made_by=made_by, restart=None, tensorboard=None, **files, team=team)
-    loop.segmentation_loss = of_a_part
+    train._train(Train(**options), train.Inputs(**paths), train.Results(out, made_by), team)
+    Segmentation.loss = of_a_part
     out.with_suffix(f".{team.rank}").write_text(json.dumps(losses))
 
 

@@ -15,6 +15,7 @@ from conftest import CLASSES, VOID, write_index, write_pseudolabels, write_thres
 
 from cotrain.files import provenance
 from cotrain.training import loop
+from cotrain.training.objectives.segmentation import Segmentation
 
 SIZE = (32, 48)
 OFTEN = 1e-9  # minutes: after every step
@@ -66,7 +67,7 @@ def interrupted(cotrain, paths, tmp_path, monkeypatch):
     """`interrupted(settings)` ends a training in step KILLED_AT; gives the restart file it leaves."""
 
     def call(options: dict):
-        loss, steps = loop.segmentation_loss, []
+        loss, steps = Segmentation.loss, []
 
         def end(*arguments):
             steps.append(1)
@@ -75,7 +76,7 @@ def interrupted(cotrain, paths, tmp_path, monkeypatch):
             return loss(*arguments)
 
         with monkeypatch.context() as patch:
-            patch.setattr(loop, "segmentation_loss", end)
+            patch.setattr(Segmentation, "loss", end)
             restart = tmp_path / ".restart" / "01.pt"
             assert cotrain("train", options, **paths, out=tmp_path / "killed.pt", restart=restart).code == 130
         assert not (tmp_path / "killed.pt").exists() and restart.exists()
@@ -182,14 +183,14 @@ def test_without_an_interval_there_is_no_restart_file(cotrain, paths, tmp_path, 
 def test_loss_that_is_no_number_stops_the_training_and_the_last_good_state_is_kept(
     cotrain, model, paths, tmp_path, monkeypatch
 ):
-    loss, steps, restart = loop.segmentation_loss, [], tmp_path / ".restart" / "01.pt"
+    loss, steps, restart = Segmentation.loss, [], tmp_path / ".restart" / "01.pt"
 
-    def broken_after_three(*pair):
+    def broken_after_three(*arguments):
         steps.append(1)
-        return loss(*pair) * (float("nan") if len(steps) > 3 else 1)
+        return {name: value * (float("nan") if len(steps) > 3 else 1) for name, value in loss(*arguments).items()}
 
     with monkeypatch.context() as patch:
-        patch.setattr(loop, "segmentation_loss", broken_after_three)
+        patch.setattr(Segmentation, "loss", broken_after_three)
         result = cotrain("train", settings(), **paths, out=tmp_path / "m.pt", restart=restart)
     assert result.code == 2 and not (tmp_path / "m.pt").exists()
     assert "error: training diverged: weights not finite at step 4; lower course.learning_rate" in result.err
@@ -212,7 +213,8 @@ def test_weights_that_the_last_step_broke_are_not_saved(cotrain, paths, tmp_path
 
 
 def test_loss_that_is_no_number_names_the_config_keys(cotrain, paths, tmp_path, monkeypatch):
-    monkeypatch.setattr(loop, "segmentation_loss", lambda logits, labels, pixels: logits.sum() * float("inf"))
+    infinite = lambda self, batch, outputs: {"segmentation": outputs.logits.sum() * float("inf")}  # noqa: E731
+    monkeypatch.setattr(Segmentation, "loss", infinite)
     result = cotrain("train", settings(), **paths, out=tmp_path / "m.pt")
     line = result.err.splitlines()[-1]
     assert result.code == 2 and line.startswith("error: training diverged: loss not finite at step 0; lower ")

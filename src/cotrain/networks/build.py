@@ -11,7 +11,7 @@ from torch import nn
 
 from cotrain.base.errors import BadInput, in_short
 from cotrain.networks import torchvision_cpu
-from cotrain.networks.segmenter import Segmenter, timm_name
+from cotrain.networks.segmenter import PROBE_SIZE, Segmenter, timm_name
 from cotrain.networks.tensors import check_tensors, read_tensors
 from cotrain.settings import architectures
 from cotrain.settings.model import Model
@@ -163,8 +163,8 @@ def _timm_tensor(name: str) -> str:
 
 def _check_logits(segmenter: Segmenter) -> None:
     """BadInput unless images of an odd size give logits of that size, which not every network does."""
-    images = torch.zeros(1, 3, 33, 49, dtype=torch.uint8)
-    expected = (1, len(segmenter.classes), 33, 49)
+    images = torch.zeros(1, 3, *PROBE_SIZE, dtype=torch.uint8)
+    expected = (1, len(segmenter.classes), *PROBE_SIZE)
     model = f"model: {segmenter.settings.architecture}"
     if segmenter.settings.encoder:
         model += f" with encoder {segmenter.settings.encoder}"

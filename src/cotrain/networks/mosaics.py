@@ -39,27 +39,29 @@ def windows(size: tuple[int, int], height: float, count: int, seed: int) -> list
     Their side is `height`, a share of the image's height, but not more than its width.
     """
     side = max(1, round(height * size[0]))
-    shape = np.minimum((side, side), size)
-    corners = np.random.default_rng(seed).integers(0, np.array(size) - shape, (count, 2), endpoint=True)
-    places = [_window(corner, shape) for corner in corners.tolist()]
+    rows, columns = min(side, size[0]), min(side, size[1])
+    last_corner = size[0] - rows, size[1] - columns
+    rng = np.random.default_rng(seed)
+    corners = rng.integers(0, last_corner, (count, 2), endpoint=True).tolist()
+    places = [_window(top, left, rows, columns) for top, left in corners]
+
     covered = np.zeros(size, bool)
     for window in places:
         covered[window] = True
-    for top in _grid(size[0], int(shape[0])):
-        for left in _grid(size[1], int(shape[1])):
-            window = _window((top, left), shape)
+    for top in _grid(size[0], rows):
+        for left in _grid(size[1], columns):
+            window = _window(top, left, rows, columns)
             if not covered[window].all():
                 places.append(window)
                 covered[window] = True
     return places
 
 
-def _window(corner: tuple[int, int], shape: np.ndarray) -> Window:
-    top, left = corner
-    height, width = shape.tolist()
-    return slice(top, top + height), slice(left, left + width)
+def _window(top: int, left: int, rows: int, columns: int) -> Window:
+    return slice(top, top + rows), slice(left, left + columns)
 
 
 def _grid(length: int, side: int) -> list[int]:
-    """Where windows begin that cover a length."""
-    return [*range(0, length - side, side), length - side]
+    """The starts of windows of a side that cover a length."""
+    last = length - side
+    return [*range(0, last, side), last]

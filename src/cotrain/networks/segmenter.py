@@ -7,6 +7,7 @@ from torch.nn import functional as F
 from cotrain.settings import architectures
 from cotrain.settings.model import Model
 
+PROBE_SIZE = (33, 49)  # height and width at which every new network is tried
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
 
@@ -20,8 +21,8 @@ class Segmenter(nn.Module):
         self.classes = classes
         self.settings = settings
         self.made_by: dict = {}  # of a loaded model: its provenance
-        needs = architectures.needs(settings.architecture)
         stride = getattr(self.encoder, "output_stride", 1)
+        needs = architectures.needs(settings.architecture)
         self.multiple = settings.multiple or stride * needs.strides
         self.side = needs.side
         mean, std = _normalisation(settings.encoder)
@@ -40,9 +41,11 @@ class Segmenter(nn.Module):
         """images (B, 3, H, W) uint8, any size (padded here to what the architecture needs) → logits (B, C, H, W)."""
         height, width = images.shape[-2:]
         x = (images.float() - self.mean) / self.std
-        right, bottom = self._missing(width), self._missing(height)
+        right = self._missing(width)
+        bottom = self._missing(height)
         x = F.pad(x, (0, right, 0, bottom), mode="replicate")
-        logits = self.network(x.contiguous(memory_format=torch.channels_last))
+        x = x.contiguous(memory_format=torch.channels_last)
+        logits = self.network(x)
         if isinstance(logits, dict):  # torchvision's
             logits = logits["out"]
         return logits[..., :height, :width]

@@ -2,7 +2,7 @@
 
 from typing import Annotated, Literal, Self
 
-from pydantic import AliasChoices, Field, model_validator
+from pydantic import AfterValidator, AliasChoices, Field, model_validator
 
 from cotrain.settings.datasets import Labels
 from cotrain.settings.model import Model
@@ -60,9 +60,36 @@ class Course(Strict):
         return self
 
 
+ObjectiveName = Literal["segmentation"]  # cotrain.training.objectives has the class of each
+
+
+class ObjectiveWeight(Strict):
+    """A term of the loss and what it is multiplied by."""
+
+    name: ObjectiveName = Field(description="segmentation: cross-entropy on labels and pseudo-labels")
+    weight: Positive = Field(1.0, description="factor of the term in the sum")
+
+
+def _each_once(objectives: tuple[ObjectiveWeight, ...]) -> tuple[ObjectiveWeight, ...]:
+    names = [objective.name for objective in objectives]
+    for name in names:
+        if names.count(name) > 1:
+            raise ValueError(f"{name} occurs twice; give it once, with the sum of the weights")
+    return objectives
+
+
+ObjectiveWeights = Annotated[
+    tuple[ObjectiveWeight, ...],
+    Field(min_length=1, description="terms whose weighted sum the training minimises: name, weight"),
+    AfterValidator(_each_once),
+]
+
+
 def workers_of(workers: int | None, gpu: bool) -> int:
-    """How many processes make mini-batches where `workers` are wanted; beside steps on a CPU they are in the way."""
-    return workers if workers is not None else 4 * gpu
+    """Processes that make mini-batches. By default 4 for a GPU, and none on a CPU, where they would slow the steps."""
+    if workers is not None:
+        return workers
+    return 4 if gpu else 0
 
 
 class TrainingOptions(Strict):
@@ -75,6 +102,7 @@ class TrainingOptions(Strict):
     optimizer: Optimizer = Field(
         default_factory=Optimizer, description="name (sgd, adamw), momentum, weight_decay, encoder_factor"
     )
+    objectives: ObjectiveWeights = (ObjectiveWeight(name="segmentation"),)
     class_balance: Temperature | None = Field(
         None,
         validation_alias=AliasChoices("class_balance", "balance_temperature"),  # the name in files of earlier versions

@@ -1,71 +1,73 @@
-"""The training loop: batches in, a trained model out."""
+"""The training loop: mini-batches in, a trained model out."""
 
 import math
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 import torch
 from torch import nn
-from torch.nn import functional as F
+from torch.optim.lr_scheduler import LRScheduler
 
 from cotrain.base.errors import BadInput, in_short
-from cotrain.method.labelmaps import VOID
-from cotrain.networks.segmenter import Segmenter
+from cotrain.networks.heads import HeadedSegmenter, Outputs
+from cotrain.training.batches import Batch
+from cotrain.training.objectives import Objectives
 from cotrain.training.teams import ALONE, Team
 
+REPORT_EVERY = 10  # steps: to read a loss, the program waits for the device
 
-def segmentation_loss(logits: torch.Tensor, labels: torch.Tensor, pixels: float) -> torch.Tensor:
-    """Sum of the cross-entropies of the pixels that are not void, over `pixels`: how many the whole mini-batch has.
-
-    logits (B, C, H, W), labels (B, H, W): the images of this process. 0 if all pixels are void.
-    """
-    total = F.cross_entropy(logits.float(), labels.long(), ignore_index=VOID, reduction="sum")
-    return total / max(pixels, 1)
+# batch, outputs, loss, values of the objectives by name
+Report = Callable[[Batch, Outputs, float, dict[str, float]], None]
 
 
 def train(
-    model: Segmenter,
-    batches: Iterable,
+    model: HeadedSegmenter,
+    objectives: Objectives,
+    batches: Iterable[Batch],
     optimizer: torch.optim.Optimizer,
-    scheduler,
-    report,
-    after_step,
-    first: int = 0,
+    scheduler: LRScheduler,
+    report: Report,
+    after_step: Callable[[int], None],
     team: Team = ALONE,
     compiled: bool = False,
 ) -> None:
-    """Train `model` in place, one step per batch of images (B, 3, h, w) and labels (B, h, w), both uint8.
+    """Train `model` in place, one step for each batch. Raises BadInput when the loss is not finite.
 
-    The steps count from `first`. `report(step, loss, images, labels, logits)` is called now and then, with this
-    process's part of the batch, and `after_step(steps done)` each time.
-    `team` are the processes that share the training; `batches` then has this process's part of each. `compiled` has
-    torch compile the network at the first step. Raises BadInput when the loss stops being a number.
+    `report` is called every `REPORT_EVERY` steps, with this process's part of the batch and the losses of the whole;
+    `after_step` after each, with the number of steps done. The processes of `team` share the training: `batches` gives
+    each its part. `compiled` has torch compile the network at the first step.
     """
     device = next(model.parameters()).device
     model.train()
     network = team.network(model)
     if compiled:
         network = torch.compile(network, dynamic=False)
-    for step, (images, labels) in enumerate(team.together(batches), first):
-        pixels = team.sum((labels != VOID).sum().item())
-        images, labels = images.to(device, non_blocking=True), labels.to(device, non_blocking=True)
-        with torch.autocast(device.type, torch.bfloat16, enabled=device.type == "cuda"):
-            logits = _logits(network, images, model.settings.architecture)
-        loss = segmentation_loss(logits, labels, pixels)
+
+    for part in team.together(batches):
+        batch = part.to(device)._replace(labelled_pixels=team.sum(part.labelled_pixels))
+        outputs = _forward(network, batch.images, model.segmenter.settings.architecture)
+        terms = objectives.terms(batch, outputs)
+        loss = sum(term.weight * term.value for term in terms)
+
         optimizer.zero_grad(set_to_none=True)
         (loss * team.count).backward()  # gradients are averaged over the processes, and the loss is a sum over them
         optimizer.step()
-        if step % 10 == 0:  # reading the loss waits for the device
-            value = team.sum(loss.item())
-            if not math.isfinite(value):
-                raise _diverged("loss", step)
-            report(step, value, images, labels, logits)
+
+        if batch.step % REPORT_EVERY == 0:
+            total = team.sum(loss.item())
+            if not math.isfinite(total):
+                raise _diverged("loss", batch.step)
+            report(batch, outputs, total, {term.name: team.sum(term.value.item()) for term in terms})
         scheduler.step()
-        after_step(step + 1)
+        objectives.after_step(model)
+        after_step(batch.step + 1)
 
 
-def _logits(network: nn.Module, images: torch.Tensor, architecture: str) -> torch.Tensor:
+def _forward(network: nn.Module, images: torch.Tensor, architecture: str) -> Outputs:
+    """The network's outputs, in mixed precision on a GPU."""
+    device = images.device.type
     try:
-        return network(images)
+        with torch.autocast(device, torch.bfloat16, enabled=device == "cuda"):
+            return network(images)
     except ValueError as error:  # BatchNorm over a single value
         raise BadInput(
             f"batch, augmentation.crop: {len(images)} images of {images.shape[-2]}×{images.shape[-1]} are too "
@@ -77,10 +79,11 @@ def _logits(network: nn.Module, images: torch.Tensor, architecture: str) -> torc
         ) from None
 
 
-def check_numbers(model: Segmenter, step: int) -> None:
+def check_numbers(model: nn.Module, step: int) -> None:
     """BadInput if a weight is infinite or not a number."""
-    if not all(tensor.isfinite().all() for tensor in model.state_dict().values()):
-        raise _diverged("weights", step)
+    for tensor in model.state_dict().values():
+        if not tensor.isfinite().all():
+            raise _diverged("weights", step)
 
 
 def _diverged(what: str, step: int) -> BadInput:

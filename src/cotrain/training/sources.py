@@ -20,12 +20,12 @@ Pair = tuple[np.ndarray, np.ndarray]  # image (H, W, 3) uint8, label (H, W) uint
 
 
 class Images(Protocol):
-    """A set of images with labels at their working size."""
+    """A set of images with labels, at their working size."""
 
     def __len__(self) -> int: ...
 
     def load(self, i: int) -> Pair:
-        """Several threads may ask at a time."""
+        """Image i and its label. Threads may call it at the same time."""
 
 
 class LabelledImages:
@@ -34,21 +34,27 @@ class LabelledImages:
     def __init__(self, index: Path, labels: Labels, size: tuple[int, int], colors: Path | None = None):
         rows = tables.read_table(index, "index")
         indexing.check_labelled(rows, index)
-        self.ids, self.images, self.label_images = (rows[name].tolist() for name in ("image_id", "image", "label"))
-        self.labels, self.size = labels, size
-        self.colors = None
-        if colors:
-            moments = indexing.by_id(tables.read_table(colors, "color"), self.ids, colors).filter(regex="_(mean|std)_")
-            self.colors = moments.to_numpy(float)
+        self.ids = rows["image_id"].tolist()
+        self.images = rows["image"].tolist()
+        self.label_images = rows["label"].tolist()
+        self.labels = labels
+        self.size = size
+        self.moments = self._moments(colors) if colors else None
+
+    def _moments(self, colors: Path) -> np.ndarray:
+        """(N, 12): mean and standard deviation of each CIELAB channel, of the source image and of its target image."""
+        rows = indexing.by_id(tables.read_table(colors, "color"), self.ids, colors)
+        return rows.filter(regex="_(mean|std)_").to_numpy(float)
 
     def __len__(self) -> int:
         return len(self.ids)
 
     def load(self, i: int) -> Pair:
         image = read_image(self.images[i], self.size)
-        if self.colors is not None:
-            image = color.align(image, self.colors[i, :6], self.colors[i, 6:])
-        return image, read_label(self.label_images[i], self.labels.coding(self.ids[i]), self.size)
+        if self.moments is not None:
+            image = color.align(image, self.moments[i, :6], self.moments[i, 6:])
+        coding = self.labels.coding(self.ids[i])
+        return image, read_label(self.label_images[i], coding, self.size)
 
 
 class PseudolabelledImages:
@@ -56,18 +62,22 @@ class PseudolabelledImages:
 
     def __init__(self, pseudolabels_file: Path, index: Path):
         with hdf5.open_hdf5(pseudolabels_file, "pseudolabels") as file:
-            used = np.flatnonzero(file["confidence"][:] > 0)
+            self.positions = np.flatnonzero(file["confidence"][:] > 0)
             ids = hdf5.image_ids(file)
-            self.class_pixels = file["class_pixels"][:][used]
+            self.class_pixels = file["class_pixels"][:][self.positions]
             self.size = tuple(file["label"].shape[1:])
-        if not len(used):
+        if not len(self.positions):
             raise BadInput(
                 f"{pseudolabels_file}: no image has a pseudo-label; lower confidence_min or raise portion_start "
                 "(in the config, thresholds of selftrain or cotrain), or train the source longer (training.source)"
             )
-        rows = indexing.by_id(tables.read_table(index, "index"), [ids[i] for i in used], index)
-        self.images, self.positions, self.file = rows["image"].tolist(), used, pseudolabels_file
-        self.maps, self.stay_open, self.lock = None, ExitStack(), Lock()  # opened by the process that reads
+        labelled = [ids[i] for i in self.positions]
+        rows = indexing.by_id(tables.read_table(index, "index"), labelled, index)
+        self.images = rows["image"].tolist()
+        self.file = pseudolabels_file
+        self.maps = None  # opened by the process that reads, and then kept open
+        self.stay_open = ExitStack()
+        self.lock = Lock()
 
     def __len__(self) -> int:
         return len(self.images)
@@ -84,18 +94,25 @@ class Cached:
     """Keeps decoded pairs in memory until `megabytes` are used; what does not fit is decoded each time."""
 
     def __init__(self, images: Images, megabytes: int):
-        self.images, self.room, self.kept, self.lock = images, megabytes * 1_000_000, {}, Lock()
+        self.images = images
+        self.free_bytes = megabytes * 1_000_000
+        self.pairs: dict[int, Pair] = {}
+        self.lock = Lock()
 
     def __len__(self) -> int:
         return len(self.images)
 
     def load(self, i: int) -> Pair:
-        if i in self.kept:
-            return self.kept[i]
+        if i in self.pairs:
+            return self.pairs[i]
         pair = self.images.load(i)
         with self.lock:
-            if i not in self.kept:  # by another thread
-                self.room -= sum(array.nbytes for array in pair)
-                if self.room >= 0:
-                    self.kept[i] = pair
+            if i not in self.pairs:  # another thread may have been faster
+                self._keep(i, pair)
         return pair
+
+    def _keep(self, i: int, pair: Pair) -> None:
+        image, label = pair
+        self.free_bytes -= image.nbytes + label.nbytes
+        if self.free_bytes >= 0:
+            self.pairs[i] = pair

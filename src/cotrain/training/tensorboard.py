@@ -1,23 +1,41 @@
-"""What a training did, for TensorBoard: loss, learning rate, mIoU and speed over the steps, and some mini-batches."""
+"""What TensorBoard shows of a training: loss, learning rate, mIoU and speed over the steps, and some mini-batches."""
 
 import contextlib
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import torch
 from PIL import Image, ImageDraw
 
+from cotrain.data.colors import Color, default_colors, overlay
 from cotrain.method import metrics
-from cotrain.report import figures
+from cotrain.training.batches import Batch
 
-SAMPLES = 4  # times that a mini-batch is shown
-SHOWN = 8  # images of it at most
-WIDTH = 320  # pixels of each at most
-THINNED = 2  # of so many rows and columns of pixels one counts for the mIoU
+SAMPLES = 4  # mini-batches that are shown of a training
+MAX_IMAGES = 8  # of a mini-batch
+MAX_WIDTH = 320  # of an image, pixels
+THINNED = 2  # the mIoU counts every second row and column of pixels
+OPACITY = 0.7  # of the classes over a photograph
 LINE = 14  # pixels of a line of the legend
+
+
+class Moment(NamedTuple):
+    """A step, and when it was."""
+
+    step: int
+    seconds: float
+
+
+class Arrays(NamedTuple):
+    """What a picture or a score needs of a mini-batch, uint8."""
+
+    images: np.ndarray  # (B, 3, h, w)
+    labels: np.ndarray  # (B, h, w)
+    predicted: np.ndarray  # (B, h, w)
 
 
 class Logbook:
@@ -28,11 +46,14 @@ class Logbook:
     """
 
     def __init__(self, folder: Path | None, name: str, done: int, steps: int, batch: int, classes: tuple[str, ...]):
-        self.folder, self.name = folder, f"train {name}".strip()
-        self.batch, self.classes = batch, classes
-        self.colors = figures.default_colors(len(classes))
-        self.every = max(10, -(-steps // (10 * SAMPLES)) * 10)
-        self.writer, self.last = None, None
+        self.folder = folder
+        self.name = f"train {name}".strip()
+        self.batch = batch
+        self.classes = classes
+        self.colors = default_colors(len(classes))
+        self.show_every = max(10, -(-steps // (10 * SAMPLES)) * 10)
+        self.writer = None
+        self.last: Moment | None = None
         self._try(lambda: self._open(done))
 
     def __enter__(self) -> "Logbook":
@@ -41,36 +62,41 @@ class Logbook:
     def __exit__(self, *_: object) -> None:
         self._try(lambda: self.writer.close())
 
-    def write(
-        self, step: int, loss: float, rate: float, images: torch.Tensor, labels: torch.Tensor, logits: torch.Tensor
-    ) -> None:
-        """`rate` is the learning rate; images (B, 3, h, w) and labels (B, h, w), both uint8; logits (B, C, h, w)."""
-        self._try(lambda: self._write(step, loss, rate, images, labels, logits))
+    def write(self, batch: Batch, logits: torch.Tensor, loss: float, values: dict[str, float], rate: float) -> None:
+        """Logits (B, C, h, w) of the batch, the loss, the value of each of its terms, and the learning rate."""
+        self._try(lambda: self._write(batch, logits, loss, values, rate))
 
     def _open(self, done: int) -> None:
         from torch.utils.tensorboard import SummaryWriter
 
         self.folder.mkdir(parents=True, exist_ok=True)
-        for old in self.folder.glob("events.out.tfevents.*") if not done else ():
-            old.unlink()
+        if done == 0:
+            for old in self.folder.glob("events.out.tfevents.*"):
+                old.unlink()
         self.writer = SummaryWriter(str(self.folder), purge_step=done, flush_secs=10)
 
-    def _write(self, step: int, loss: float, rate: float, *batch: torch.Tensor) -> None:
-        now = time.monotonic()
-        values = {"loss": loss, "learning rate": rate}
+    def _write(self, batch: Batch, logits: torch.Tensor, loss: float, values: dict[str, float], rate: float) -> None:
+        step = batch.step
+        now = Moment(step, time.monotonic())
+        shown = step % self.show_every == 0
+        arrays = _arrays(batch, logits, every=1 if shown else THINNED)
+
+        self.writer.add_scalar("loss", loss, step)
+        if len(values) > 1:
+            for name, value in values.items():
+                self.writer.add_scalar(f"loss/{name}", value, step)
+        self.writer.add_scalar("learning rate", rate, step)
         if self.last:
-            before, then = self.last
-            values["images per second"] = (step - before) * self.batch / (now - then)
-        shown = step % self.every == 0
-        images, labels, predicted = _arrays(*batch, slice(None, None, 1 if shown else THINNED))
-        confusion = metrics.confusion_matrix(labels, predicted, len(self.classes))
-        values["mIoU of the mini-batch"] = metrics.mean_iou(metrics.intersection_over_union(confusion))
-        for tag, value in values.items():
-            self.writer.add_scalar(tag, value, step)
+            self.writer.add_scalar("images per second", self._speed(self.last, now), step)
+        self.writer.add_scalar("mIoU of the mini-batch", _mean_iou(arrays, len(self.classes)), step)
         if shown:
-            picture = _picture(images, labels, predicted, self.colors, self.classes)
+            picture = _picture(arrays, self.colors, self.classes)
             self.writer.add_image("mini-batch: image, labels, prediction", picture, step, dataformats="HWC")
-        self.last = step, now
+        self.last = now
+
+    def _speed(self, before: Moment, now: Moment) -> float:
+        """Images per second."""
+        return (now.step - before.step) * self.batch / (now.seconds - before.seconds)
 
     def _try(self, action: Callable[[], None]) -> None:
         if not self.folder:
@@ -83,37 +109,49 @@ class Logbook:
             self.folder = None
 
 
-def _arrays(
-    images: torch.Tensor, labels: torch.Tensor, logits: torch.Tensor, some: slice
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Images (B, 3, h, w), labels and predicted classes (B, h, w) uint8, of some rows and columns."""
-    predicted = logits.detach()[..., some, some].argmax(1)
-    parts = images[..., some, some], labels[..., some, some], predicted
-    return tuple(part.to("cpu", torch.uint8).numpy() for part in parts)
+def _arrays(batch: Batch, logits: torch.Tensor, every: int) -> Arrays:
+    """Images, labels and predicted classes, of `every` so many rows and columns."""
+    thinned = slice(None, None, every)
+    images = batch.images[..., thinned, thinned]
+    labels = batch.labels[..., thinned, thinned]
+    predicted = logits.detach()[..., thinned, thinned].argmax(1)
+    return Arrays(_numpy(images), _numpy(labels), _numpy(predicted))
 
 
-def _picture(
-    images: np.ndarray, labels: np.ndarray, predicted: np.ndarray, colors: list[figures.Color], classes: tuple[str, ...]
-) -> np.ndarray:
-    """(H, W, 3) uint8: a line for each image with its labels and prediction over it, and the classes below."""
-    step = -(-images.shape[-1] // WIDTH)
-    small = (slice(None, None, step),) * 2
-    lines = []
-    for image, label, prediction in list(zip(images, labels, predicted, strict=True))[:SHOWN]:
+def _numpy(tensor: torch.Tensor) -> np.ndarray:
+    return tensor.to("cpu", torch.uint8).numpy()
+
+
+def _mean_iou(arrays: Arrays, classes: int) -> float:
+    confusion = metrics.confusion_matrix(arrays.labels, arrays.predicted, classes)
+    return metrics.mean_iou(metrics.intersection_over_union(confusion))
+
+
+def _picture(arrays: Arrays, colors: list[Color], classes: tuple[str, ...]) -> np.ndarray:
+    """(H, W, 3) uint8: a row for each image, beside it with its labels and its prediction; below, the classes."""
+    step = -(-arrays.images.shape[-1] // MAX_WIDTH)
+    small = (slice(None, None, step), slice(None, None, step))
+    rows = []
+    shown = list(zip(*arrays, strict=True))[:MAX_IMAGES]
+    for image, label, predicted in shown:
         photograph = image.transpose(1, 2, 0)[small]
-        shaded = [figures.overlay(photograph, label_map[small], colors, 0.7) for label_map in (label, prediction)]
-        lines.append(np.concatenate([photograph, *shaded], axis=1))
-    return np.concatenate([*lines, _legend(lines[0].shape[1], colors, classes)])
+        labelled = overlay(photograph, label[small], colors, OPACITY)
+        segmented = overlay(photograph, predicted[small], colors, OPACITY)
+        rows.append(np.concatenate([photograph, labelled, segmented], axis=1))
+    rows.append(_legend(rows[0].shape[1], colors, classes))
+    return np.concatenate(rows)
 
 
-def _legend(width: int, colors: list[figures.Color], classes: tuple[str, ...]) -> np.ndarray:
+def _legend(width: int, colors: Sequence[Color], classes: tuple[str, ...]) -> np.ndarray:
     """(h, width, 3) uint8 with a coloured square and a name for each class, in as many lines as it takes."""
     image = Image.new("RGB", (width, LINE * (len(classes) + 1)), "white")
-    draw, x, y = ImageDraw.Draw(image), 0, 0
+    draw = ImageDraw.Draw(image)
+    x = y = 0
     for name, color in zip(classes, colors, strict=True):
         length = LINE + int(draw.textlength(name)) + 6
         if x and x + length > width:
-            x, y = 0, y + LINE
+            x = 0
+            y += LINE
         draw.rectangle((x + 2, y + 2, x + LINE - 4, y + LINE - 4), fill=color)
         draw.text((x + LINE, y), name, fill="black")
         x += length
