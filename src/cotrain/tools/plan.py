@@ -18,9 +18,15 @@ def run(config: list[Path], rates: Path | None = None, out: Path | None = None) 
     The folder `workflow` is looked for beside the first.
     Without `--rates` a few real commands are timed on this machine first; `--out` keeps what they took, for `--rates`.
     """
-    plan = Plan(joined({path: read_plain(path) for path in config}), config[0].absolute().parent / "workflow")
-    found = parse(costs.Rates, scores.read_json(rates), str(rates)) if rates else calibration.measure(plan)
-    lines = list(costs.report(costs.Costs(plan, found), os.cpu_count() or 1))
+    contents = {path: read_plain(path) for path in config}
+    plan = Plan(joined(contents), config[0].absolute().parent / "workflow")
+    rates_of_machine = _read(rates) if rates else calibration.measure(plan)
+    lines = list(costs.report(costs.Costs(plan, rates_of_machine), os.cpu_count() or 1))
     if out:
-        atomic.write_bytes(out, (json.dumps(found.model_dump(), indent=1) + "\n").encode())
+        text = json.dumps(rates_of_machine.model_dump(), indent=1)
+        atomic.write_bytes(out, f"{text}\n".encode())
     print("\n".join(lines))
+
+
+def _read(rates: Path) -> costs.Rates:
+    return parse(costs.Rates, scores.read_json(rates), str(rates))
