@@ -11,8 +11,10 @@ from cotrain.base.errors import BadInput
 from cotrain.files import atomic
 from cotrain.files.provenance import listing, provenance
 from cotrain.files.sidecars import sidecar
-from cotrain.reruns import tickets
+from cotrain.reruns import reasons
+from cotrain.reruns.reasons import NEW
 from cotrain.reruns.tickets import PAST, Reruns, reasons_to_rerun, settle, wanted
+from cotrain.settings.stages import completed
 
 DRAW = {"count": 3, "seed": 1}
 KEYS = {"selftrain.candidates": 3, "seed": 1}
@@ -200,8 +202,8 @@ def inferred(tmp_path, monkeypatch):
     made = {"infer": "run/predictions.h5", "threshold": "run/labels.h5"}
     portion = {"round": "final", "portion": 0.5}
     make("run/model.pt", "train", {}, {})
-    make(made["infer"], "infer", tickets.completed("infer", settings), {"model": ["run/model.pt"]})
-    make(made["threshold"], "threshold", tickets.completed("threshold", portion), {"predictions": [made["infer"]]})
+    make(made["infer"], "infer", completed("infer", settings), {"model": ["run/model.pt"]})
+    make(made["threshold"], "threshold", completed("threshold", portion), {"predictions": [made["infer"]]})
 
     def reasons(stage: str, **edit) -> list[str]:
         text = json.dumps((settings if stage == "infer" else portion) | edit)
@@ -227,7 +229,7 @@ def test_labels_of_predictions_of_which_nothing_is_known_are_out_of_date(inferre
     Path("run/predictions.h5").unlink()
     place = sidecar(Path("run/predictions.h5"))
     place.unlink() if beside is None else place.write_text(beside)
-    assert inferred("infer", flip=True) == [tickets.NEW]
+    assert inferred("infer", flip=True) == [NEW]
     assert inferred("threshold") == ["run/predictions.h5 is not as it was read"]
 
 
@@ -239,7 +241,7 @@ def test_labels_of_predictions_that_were_made_otherwise_and_dropped_are_out_of_d
 
 def test_a_file_of_another_stage_is_never_dropped(inferred):
     Path("run/labels.h5").unlink()
-    assert inferred("threshold", portion=0.25) == [tickets.NEW]
+    assert inferred("threshold", portion=0.25) == [NEW]
 
 
 def test_listing_has_the_names_that_an_index_would_find(tmp_path):
@@ -258,8 +260,8 @@ def test_listing_has_the_names_that_an_index_would_find(tmp_path):
 
 @pytest.mark.parametrize(("code", "expected"), [({"a": "1"}, True), (None, False)])
 def test_other_code_makes_a_new_ticket_and_says_how_to_accept_it(job, monkeypatch, capsys, code, expected):
-    real = tickets.manifest("draw")
-    monkeypatch.setattr(tickets, "manifest", lambda stage: real | (code or {}))
+    real = reasons.manifest("draw")
+    monkeypatch.setattr(reasons, "manifest", lambda stage: real | (code or {}))
     assert job() == expected
     said = capsys.readouterr().err
     assert ("out of date, draw x first: code: a\n" in said) == expected
