@@ -14,7 +14,7 @@ import torch
 from conftest import CLASSES, VOID, write_index, write_pseudolabels, write_thresholds
 
 from cotrain.files import provenance
-from cotrain.training import loop
+from cotrain.training import loop, restarts
 from cotrain.training.objectives.segmentation import Segmentation
 
 SIZE = (32, 48)
@@ -157,7 +157,7 @@ def flip_a_bit(path):
 
 
 def pickle_code(path):
-    torch.save({"step": Code()}, path)
+    torch.save({"format": restarts.KIND, "step": Code()}, path)
 
 
 def other_version(path):

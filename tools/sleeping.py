@@ -15,7 +15,8 @@ sys.path.append(str(Path(__file__).parents[1] / "tests" / "support"))
 
 from workflow_runs import TINY, snakemake
 
-from cotrain.cli import OUTPUTS
+from cotrain.base.roles import KEPT, WRITE
+from cotrain.cli import STAGES, arguments_of, run_of
 
 OVERLAY = "selftrain: {cycles: 1}\n"  # both models start from the same one, and so at the same time
 LOOP = [f"results/tiny/cotrain/02/{m}/model.pt" for m in (1, 2)]
@@ -27,7 +28,7 @@ from cotrain.base.gpus import lease
 flag, outputs = "", []
 for argument in sys.argv[2:]:
     if argument.startswith("--"):
-        flag = argument.removeprefix("--")
+        flag = argument
     elif flag in {outputs}:
         outputs.append(Path(argument))
 for path in outputs:
@@ -51,11 +52,21 @@ class Sleep(NamedTuple):
     end: float
 
 
+def output_flags() -> set[str]:
+    """The flags of all commands that name a file which the rules expect."""
+    flags = set()
+    for stage in STAGES:
+        for argument in arguments_of(run_of(stage)):
+            if WRITE in argument.role and KEPT not in argument.role:
+                flags.add(argument.flag)
+    return flags
+
+
 def sleeps(folder: Path, gpus: int, seconds: float) -> list[Sleep]:
     """What the loop did on so many GPUs, by its start."""
     program = folder / "bin" / "cotrain"
     program.parent.mkdir(parents=True)
-    program.write_text(STAGE.format(python=sys.executable, outputs=OUTPUTS))
+    program.write_text(STAGE.format(python=sys.executable, outputs=output_flags()))
     program.chmod(0o755)
     environment = os.environ | {
         "PATH": f"{program.parent}:{os.environ['PATH']}",

@@ -5,10 +5,12 @@ import sys
 
 
 def main() -> int:
-    """As `cli.main`; until the stage begins no garbage is looked for: imports make little and set off many searches."""
+    """Like `cli.main`; garbage collection is off until the command works: imports leave little and trigger it often."""
     gc.disable()
-    from cotrain import cli
-
+    try:
+        from cotrain import cli
+    except KeyboardInterrupt:
+        return 130
     return cli.main()
 
 

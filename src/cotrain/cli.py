@@ -1,4 +1,4 @@
-"""The command `cotrain`: each stage is a subcommand whose arguments are read off the stage's `run`."""
+"""The command `cotrain`: each stage and tool is a subcommand whose arguments follow from the signature of its `run`."""
 
 import argparse
 import contextlib
@@ -9,15 +9,20 @@ import resource
 import signal
 import sys
 import time
-import typing
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
+from types import NoneType, UnionType
+from typing import Annotated, NoReturn, Union, get_args, get_origin
 
 from cotrain import __version__
 from cotrain.base.errors import BadInput
 from cotrain.base.gpus import lease
 from cotrain.base.malloc import collect_again, keep_freed
 from cotrain.base.progress import last_line, quietly
+from cotrain.base.roles import FOLDER, KEPT, LOOKUP, POSITIONAL, READ, WRITE, Replaces, Role
 from cotrain.files.code import module_of
+from cotrain.files.paths import check_input, check_lookup, check_output, check_overlap
 from cotrain.settings.strict import Strict, parse_json
 
 STAGES = {
@@ -38,65 +43,66 @@ STAGES = {
     "measure": "measure coverage and accuracy of pseudo-labels",
     "summarize": "join all scores into one table",
     "plot": "draw the figures",
-    "report": "put all that a run found into one page for a browser",
-    "check": "read a dataset, or all of a config, and tell what is wrong with it",
+    "report": "put all results of a run on one page for a browser",
+    "check": "read a dataset, or all data of a config, and report its faults",
     "predict": "label your own images with a model",
-    "export": "turn a model into ONNX or TorchScript",
+    "export": "convert a model to ONNX or TorchScript",
     "show": "show what is in a file",
     "plan": "print what a run will cost",
     "compare": "compare finished runs",
-    "explain": "print what made a file",
+    "explain": "print how a file was made",
     "verify": "check the hashes of a run",
-    "accept": "let a run count as made by the code of now",
-}
-OUTPUTS = {"out", "png", "table", "text", "picture", "pictures", "markdown", "html"}
-KEPT = {"restart", "sheet", "tensorboard"}  # written as well, and of use after a fault, such as a loss that diverges
-FOLDERS = {("render", "out"), ("predict", "out"), ("train", "tensorboard"), ("show", "png")}  # outputs that are folders
-# The stage itself says what is wrong with these.
-MAYBE_FOLDERS = {"root", "file", "diff", "folder", "what", "photographs", "runs"}
-POSITIONAL = {
-    ("check", "what"),
-    ("predict", "photographs"),
-    ("plan", "config"),
-    ("compare", "runs"),
-    ("show", "file"),
-    ("explain", "file"),
-    ("verify", "folder"),
-    ("accept", "folder"),
+    "accept": "accept a run as made by the current code",
 }
 
 
 class _Parser(argparse.ArgumentParser):
-    """Says in one line what is wrong with the arguments."""
+    """Reports a fault of the arguments in one line."""
 
-    def error(self, message: str) -> typing.NoReturn:
+    def error(self, message: str) -> NoReturn:
         raise BadInput(f"{message}; see {self.prog} --help")
 
 
-def main(arguments: list[str] | None = None) -> int:
-    """Exit code 0, or 2 with one line on standard error for each fault of the input."""
-    start = time.monotonic()
+@dataclass(frozen=True)
+class Argument:
+    """A parameter of a command's `run`, as the command line sees it."""
+
+    name: str
+    kind: object  # the annotation without roles and `| None`: Path, list[Path], tuple[Path, Path], str, bool, settings
+    required: bool
+    role: Role  # Role(0) for what is no path
+    replaces: str  # text in the first bytes of every file that this output may replace; "" for any plain file
+
+    @property
+    def flag(self) -> str:
+        return f"--{self.name.removesuffix('_files')}"
+
+    @property
+    def is_settings(self) -> bool:
+        return isinstance(self.kind, type) and issubclass(self.kind, Strict)
+
+    @property
+    def is_list(self) -> bool:
+        return get_origin(self.kind) is list
+
+    @property
+    def is_pair(self) -> bool:
+        return get_origin(self.kind) is tuple
+
+
+Paths = dict[Argument, list[Path]]
+
+
+def main(words: list[str] | None = None) -> int:
+    """Run one command. Returns 0, or 2 with one line on standard error for each fault of the input."""
     # Waiting OpenMP threads that spin make two jobs on two cores over 20 times slower than threads that sleep.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     signal.signal(signal.SIGTERM, _terminate)
-    arguments = sys.argv[1:] if arguments is None else arguments
-    name = next((a for a in arguments if not a.startswith("-")), None)
-    parser, _ = parsers(name)
-    run = run_of(name) if name in STAGES else None
     try:
-        given = vars(parser.parse_args(arguments))
-        silent = given.pop("quiet")
-        values = _values(given.pop("stage"), run, given)
-        new = [path for name, paths in _paths(values).items() if name in OUTPUTS for path in paths]
-        with quietly() if silent else contextlib.nullcontext(), _all_or_none(new), _gpus_for(values.get("settings")):
-            keep_freed()
-            collect_again()
-            run(**values)
-        if "made_by" in values and not silent:
-            peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-            print(last_line(name, time.monotonic() - start, peak), file=sys.stderr)
+        _run_command(sys.argv[1:] if words is None else words)
     except BadInput as error:
-        print("\n".join(f"error: {line}" for line in str(error).splitlines()), file=sys.stderr)
+        for line in str(error).splitlines():
+            print(f"error: {line}", file=sys.stderr)
         return 2
     except BrokenPipeError:  # the reader, say `head`, has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -105,7 +111,7 @@ def main(arguments: list[str] | None = None) -> int:
     return 0
 
 
-def run_of(stage: str) -> typing.Callable:
+def run_of(stage: str) -> Callable:
     """The function of a stage; no other stage's module is imported."""
     return importlib.import_module(f"cotrain.{module_of(stage)}").run
 
@@ -114,146 +120,241 @@ def parsers(name: str | None) -> tuple[argparse.ArgumentParser, dict[str, argpar
     """The command line and its subcommands, of which only the stage `name` knows its arguments."""
     parser = _Parser("cotrain", description="Stages of co-training for domain adaptation.")
     parser.add_argument("--version", action="version", version=f"cotrain {__version__}")
-    quiet = {"action": "store_true", "help": "show no progress"}
-    parser.add_argument("--quiet", **quiet)
+    parser.add_argument("--quiet", action="store_true", help="show no progress")
     commands = parser.add_subparsers(dest="stage", required=True, metavar="STAGE")
     for stage, text in STAGES.items():
         command = commands.add_parser(stage, help=text, formatter_class=argparse.RawDescriptionHelpFormatter)
         if stage == name:
-            _add_arguments(command, stage, run_of(stage))
-            command.add_argument("--quiet", **quiet, default=argparse.SUPPRESS)
+            _describe_command(command, run_of(stage))
+            command.add_argument("--quiet", action="store_true", help="show no progress", default=argparse.SUPPRESS)
     return parser, commands.choices
 
 
-def _terminate(*_: object) -> typing.NoReturn:
-    """On SIGTERM: leave by way of the `finally` blocks, which remove what is half written."""
-    raise SystemExit(128 + signal.SIGTERM)
-
-
-def _gpus_for(settings: Strict | None) -> contextlib.AbstractContextManager:
-    """GPUs of its own for a stage with a network, unless it is told to do without."""
-    if getattr(settings, "device", "cpu") == "cpu":
-        return contextlib.nullcontext()
-    return lease(getattr(settings, "gpus", 1))
-
-
-def _add_arguments(command: argparse.ArgumentParser, stage: str, run: typing.Callable) -> None:
-    command.description = inspect.cleandoc(f"{inspect.getmodule(run).__doc__}\n{run.__doc__ or ''}")
-    for name, parameter in inspect.signature(run).parameters.items():
-        kind = parameter.annotation
-        if name == "made_by":
-            continue
-        if isinstance(kind, type) and issubclass(kind, Strict):
-            needed = any(field.is_required() for field in kind.model_fields.values())
-            command.add_argument("--settings", default="{}", required=needed, help="JSON text, or a JSON file")
-            command.epilog = _describe(kind)
-            continue
-        if kind is bool:
-            command.add_argument(f"--{name}", action="store_true")
-            continue
-        several = "list[" in str(kind) or _is_pair(parameter)
-        required = parameter.default is inspect.Parameter.empty
-        if (stage, name) in POSITIONAL:
-            command.add_argument(name, type=Path, nargs="+" if several else None if required else "?")
-            continue
-        options: dict = {}
-        if "tuple[" in str(kind) and not required:
-            options = {"nargs": 2}
-        elif several and any(s == stage for s, _ in POSITIONAL):  # a greedy flag would swallow what follows it
-            options = {"action": "append"}
-        elif several:
-            options = {"nargs": "+" if required else "*", "action": "extend"}
-        elif not required:
-            options = {"nargs": "?"}  # a flag without a path is as good as no flag: rules pass what a job has
-        flag = "--" + name.removesuffix("_files")
-        text = "written" if name in OUTPUTS | KEPT else "read"
-        type_, meta = (str, "NAME") if kind is str else (Path, "PATH")
-        command.add_argument(flag, dest=name, type=type_, required=required, metavar=meta, help=text, **options)
-
-
-def _describe(kind: type[Strict]) -> str:
-    """The settings as help text: name, default, meaning."""
-    lines = ["settings:"]
-    for name, field in kind.model_fields.items():
-        default = "required" if field.is_required() else f"default {field.get_default(call_default_factory=True)!r}"
-        lines.append(f"  {field.alias or name}: {field.description or ''} [{default}]")
-    return "\n".join(lines)
-
-
-def _is_pair(parameter: inspect.Parameter) -> bool:
-    return typing.get_origin(parameter.annotation) is tuple
-
-
-def _values(stage: str, run: typing.Callable, given: dict) -> dict:
-    """Keyword arguments for `run` from the parsed command line, provenance included."""
+def arguments_of(run: Callable) -> list[Argument]:
+    """The parameters of a command, but for `made_by`, the provenance, which no flag gives."""
     parameters = inspect.signature(run).parameters
-    values = {name: value for name, value in given.items() if value not in (None, [])}
-    settings = {}
-    if "settings" in values:
-        values["settings"] = parse_json(parameters["settings"].annotation, values["settings"])
-        settings = values["settings"].model_dump(mode="json", by_alias=True)
-    for name in (n for n in values if n in parameters and _is_pair(parameters[n])):
-        if len(values[name]) != 2:
-            raise BadInput(f"--{name}: {len(values[name])} paths; give two, of model 1 and of model 2")
-        values[name] = tuple(values[name])
-    paths = _paths(values)
-    read = {name: some for name, some in paths.items() if name not in OUTPUTS | KEPT}
-    _check_inputs([path for name, some in read.items() if name not in MAYBE_FOLDERS for path in some])
-    _check_outputs(stage, {name: paths[name] for name in paths.keys() - read.keys()}, read)
-    if "made_by" in parameters:
-        from cotrain.files.provenance import provenance
-
-        values["made_by"] = provenance(stage, settings, read)
-    return values
+    return [_argument(parameters[name]) for name in parameters if name != "made_by"]
 
 
-def _paths(values: dict) -> dict[str, list[Path]]:
-    """The arguments that are paths of files."""
-    lists = {name: list(v) if isinstance(v, list | tuple) else [v] for name, v in values.items()}
-    return {name: some for name, some in lists.items() if all(isinstance(path, Path) for path in some)}
+def _argument(parameter: inspect.Parameter) -> Argument:
+    kind = parameter.annotation
+    markers = []
+    if get_origin(kind) is Annotated:
+        kind, *markers = get_args(kind)
+    if get_origin(kind) in (Union, UnionType):  # `| None`
+        [kind] = [part for part in get_args(kind) if part is not NoneType]
+    role = Role(0)
+    replaces = ""
+    for marker in markers:
+        if isinstance(marker, Role):
+            role = marker
+        elif isinstance(marker, Replaces):
+            replaces = marker.text
+    required = parameter.default is inspect.Parameter.empty
+    return Argument(parameter.name, kind, required, role, replaces)
 
 
-def _check_inputs(paths: list[Path]) -> None:
-    for path in paths:
-        try:
-            found = path.exists()
-        except OSError as error:  # a name that is too long, a folder that may not be entered
-            raise BadInput(f"{path}: cannot be read ({error.strerror}); check the path") from None
-        if not found:
-            raise BadInput(f"{path}: no such file; run the stage that makes it")
-        if not path.is_file():
-            raise BadInput(f"{path}: a folder or device, expected a file; give the file in it")
+# ---- the parser of a command ------------------------------------------------------------------------------------
 
 
-def _check_outputs(stage: str, written: dict[str, list[Path]], read: dict[str, list[Path]]) -> None:
-    """Refuse before the work what could only fail after it, or would destroy what is read."""
-    taken = [os.path.realpath(path) for some in read.values() for path in some]
-    for name, path in [(name, path) for name, some in written.items() for path in some]:
-        if path.name in ("", ".."):
-            raise BadInput(f"{path}: not the name of a file to write; give a path that ends in a name")
-        place = os.path.realpath(path)
-        if place in taken and (stage, name) != ("predict", "out"):  # which says what it would write where
-            raise BadInput(f"{path}: it is an input too, or written twice, and would be lost; write elsewhere")
-        taken.append(place)
-        if path.is_dir() and (stage, name) not in FOLDERS:
-            raise BadInput(f"{path}: a folder is in the way; move it or write elsewhere")
-        folder = next(place for place in path.absolute().parents if os.path.lexists(place))
-        if not folder.is_dir() or not os.access(folder, os.W_OK):
-            raise BadInput(f"{path}: cannot be written to {folder}; check its permissions, or write elsewhere")
+def _describe_command(command: argparse.ArgumentParser, run: Callable) -> None:
+    """Add description and arguments of a command to its parser."""
+    texts = []
+    for owner in (inspect.getmodule(run), run):
+        if owner.__doc__:
+            texts.append(inspect.cleandoc(owner.__doc__))
+    command.description = "\n".join(texts)
+    arguments = arguments_of(run)
+    has_positional = any(POSITIONAL in argument.role for argument in arguments)
+    for argument in arguments:
+        if argument.is_settings:
+            _add_settings(command, argument.kind)
+        elif argument.kind is bool:
+            command.add_argument(argument.flag, action="store_true")
+        elif argument.kind is str:
+            command.add_argument(argument.flag, dest=argument.name, nargs="?", metavar="NAME")
+        elif POSITIONAL in argument.role:
+            command.add_argument(argument.name, type=Path, nargs=_positional_count(argument))
+        else:
+            _add_path(command, argument, has_positional)
+
+
+def _add_settings(command: argparse.ArgumentParser, kind: type[Strict]) -> None:
+    """Add `--settings`, and what each key means."""
+    lines = ["settings:"]
+    is_required = False
+    for name, field in kind.model_fields.items():
+        default = "required"
+        if field.is_required():
+            is_required = True
+        else:
+            default = f"default {field.get_default(call_default_factory=True)!r}"
+        lines.append(f"  {field.alias or name}: {field.description or ''} [{default}]")
+    command.add_argument("--settings", default="{}", required=is_required, help="JSON text, or a JSON file")
+    command.epilog = "\n".join(lines)
+
+
+def _positional_count(argument: Argument) -> str | None:
+    """How many paths argparse takes for a positional argument."""
+    if argument.is_list:
+        return "+"
+    return None if argument.required else "?"
+
+
+def _add_path(command: argparse.ArgumentParser, argument: Argument, has_positional: bool) -> None:
+    count: dict = {}
+    if argument.is_pair:
+        count = {"nargs": 2}
+    elif argument.is_list and has_positional:  # a greedy flag would swallow the positional arguments after it
+        count = {"action": "append"}
+    elif argument.is_list:
+        count = {"nargs": "+" if argument.required else "*", "action": "extend"}
+    elif not argument.required:
+        count = {"nargs": "?"}  # a flag without a path is as good as no flag: rules pass what a job has
+    command.add_argument(
+        argument.flag,
+        dest=argument.name,
+        type=Path,
+        required=argument.required,
+        metavar="PATH",
+        help=_path_help(argument),
+        **count,
+    )
+
+
+def _path_help(argument: Argument) -> str:
+    noun = "file"
+    if FOLDER in argument.role:
+        noun = "folder"
+    elif LOOKUP in argument.role:
+        noun = "path"
+    if argument.is_list or argument.is_pair:
+        noun += "s"
+    verb = "read" if READ in argument.role else "write"
+    return f"{noun} to {verb}"
+
+
+# ---- running a command ------------------------------------------------------------------------------------------
+
+
+def _run_command(words: list[str]) -> None:
+    start = time.monotonic()
+    name = next((word for word in words if not word.startswith("-")), None)
+    parser, _ = parsers(name)
+    options = vars(parser.parse_args(words))
+    is_quiet = options.pop("quiet")
+    command = options.pop("stage")
+    run = run_of(command)
+    has_provenance = "made_by" in inspect.signature(run).parameters
+    arguments = arguments_of(run)
+    values = {name: value for name, value in options.items() if value not in (None, [])}
+    settings = _parse_settings(arguments, values)
+    inputs = _paths_with(READ, arguments, values)
+    outputs = _paths_with(WRITE, arguments, values)
+    _check_paths(inputs, outputs, _settings_files(values, settings))
+    if settings:
+        values["settings"] = settings
+    if has_provenance:
+        values["made_by"] = _provenance(command, settings, inputs)
+    with contextlib.ExitStack() as stack:
+        if is_quiet:
+            stack.enter_context(quietly())
+        stack.enter_context(_all_or_none(outputs))
+        stack.enter_context(_gpus_for(settings))
+        keep_freed()
+        collect_again()
+        run(**values)
+    if has_provenance and not is_quiet:
+        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024  # MiB
+        print(last_line(command, time.monotonic() - start, peak), file=sys.stderr)
+
+
+def _parse_settings(arguments: list[Argument], values: dict) -> Strict | None:
+    for argument in arguments:
+        if argument.is_settings:
+            return parse_json(argument.kind, values[argument.name])
+    return None
+
+
+def _paths_with(role: Role, arguments: list[Argument], values: dict) -> Paths:
+    """The arguments of a role that have a value, each with its paths."""
+    paths = {}
+    for argument in arguments:
+        if role in argument.role and argument.name in values:
+            value = values[argument.name]
+            paths[argument] = value if isinstance(value, list) else [value]
+    return paths
+
+
+def _settings_files(values: dict, settings: Strict | None) -> list[Path]:
+    """The file that has the settings, if they are no JSON text, and the files that they name."""
+    if settings is None:
+        return []
+    from cotrain.files.provenance import named_files
+
+    files = [Path(name) for name in named_files(_as_json(settings))]
+    text = values["settings"]
+    if not text.lstrip().startswith("{"):
+        files.append(Path(text))
+    return files
+
+
+def _check_paths(inputs: Paths, outputs: Paths, settings_files: list[Path]) -> None:
+    read = list(settings_files)
+    for argument, files in inputs.items():
+        read += files
+        check = check_lookup if LOOKUP in argument.role else check_input
+        for path in files:
+            check(path)
+    written = []
+    for argument, files in outputs.items():
+        for path in files:
+            check_output(path, argument.role, argument.replaces)
+            if not path.is_dir():  # a command that adds to a folder protects the files in it by itself
+                written.append(path)
+    check_overlap(written, read)
+
+
+def _provenance(command: str, settings: Strict | None, inputs: Paths) -> dict:
+    from cotrain.files.provenance import provenance
+
+    by_name = {argument.name: files for argument, files in inputs.items()}
+    return provenance(command, _as_json(settings), by_name)
+
+
+def _as_json(settings: Strict | None) -> dict:
+    if settings is None:
+        return {}
+    return settings.model_dump(mode="json", by_alias=True)
 
 
 @contextlib.contextmanager
-def _all_or_none(outputs: list[Path]) -> typing.Iterator[None]:
-    """On a fault, of several outputs also those that are finished vanish; what was there before stays."""
-    new = [path for path in outputs if not os.path.lexists(path)]
+def _all_or_none(outputs: Paths) -> Iterator[None]:
+    """When the command fails, remove the outputs that it finished; what was there before stays."""
+    new_paths = []
+    for argument, files in outputs.items():
+        if KEPT not in argument.role:
+            new_paths += [path for path in files if not os.path.lexists(path)]
     try:
         yield
     except BadInput:
         from cotrain.files import atomic
 
-        for path in new:
+        for path in new_paths:
             atomic.remove(path)
         raise
+
+
+def _gpus_for(settings: Strict | None) -> contextlib.AbstractContextManager:
+    """Lease GPUs for a command with a network, unless its settings say `device: cpu`."""
+    if getattr(settings, "device", "cpu") == "cpu":
+        return contextlib.nullcontext()
+    return lease(getattr(settings, "gpus", 1))
+
+
+def _terminate(*_: object) -> NoReturn:
+    """On SIGTERM: leave by way of the `finally` blocks, which remove what is half written."""
+    raise SystemExit(128 + signal.SIGTERM)
 
 
 if __name__ == "__main__":

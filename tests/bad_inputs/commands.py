@@ -41,12 +41,12 @@ def input_that_does_not_exist(box):
     return box.command("draw", {"count": 2}, index=box / "none.csv")
 
 
-@case("images: a folder or device, expected a file")
+@case("images: a folder, expected a file")
 def folder_as_input(box):
     return box.command("draw", {"count": 2}, index=box.index.parent / "images")
 
 
-@case("/dev/zero: a folder or device, expected a file")
+@case("/dev/zero: a device, pipe or socket, expected a file")
 def device_as_input(box):
     return box.command("draw", {"count": 2}, index="/dev/zero")
 
@@ -88,7 +88,7 @@ def prediction_of_a_name_too_long(box):
     return predict(box, "x" * 5000)
 
 
-@case("/dev/zero: a device, expected a photograph, a video or a folder")
+@case("/dev/zero: a device, pipe or socket, expected a file or folder")
 def prediction_of_a_device(box):
     return predict(box, "/dev/zero")
 

@@ -2,10 +2,12 @@
 
 from functools import cache
 from pathlib import Path
+from typing import Annotated
 
 import numpy as np
 
 from cotrain.base.progress import progress
+from cotrain.base.roles import READ, WRITE
 from cotrain.base.seeds import seed_of
 from cotrain.data.images import read_image
 from cotrain.files import contract, tables
@@ -13,7 +15,13 @@ from cotrain.method.color import lab_statistics
 from cotrain.settings.source import Color
 
 
-def run(settings: Color, source: Path, target: Path, out: Path, made_by: dict) -> None:
+def run(
+    settings: Color,
+    source: Annotated[Path, READ],
+    target: Annotated[Path, READ],
+    out: Annotated[Path, WRITE],
+    made_by: dict,
+) -> None:
     sources = tables.read_table(source, "index")
     targets = tables.read_table(target, "index")
     source_ids = sources["image_id"].tolist()

@@ -2,11 +2,12 @@
 
 from contextlib import ExitStack
 from pathlib import Path
-from typing import NamedTuple
+from typing import Annotated, NamedTuple
 
 import numpy as np
 
 from cotrain.base.progress import progress
+from cotrain.base.roles import READ, WRITE
 from cotrain.files import hdf5, labelfiles, members
 from cotrain.method.combination import combine
 from cotrain.method.labelmaps import confidence_of, image_statistics
@@ -23,9 +24,9 @@ class _Model(NamedTuple):
 
 def run(
     settings: Combine,
-    pseudolabels: list[Path],
-    predictions: list[Path],
-    out: list[Path],
+    pseudolabels: Annotated[list[Path], READ],
+    predictions: Annotated[list[Path], READ],
+    out: Annotated[list[Path], WRITE],
     made_by: dict,
 ) -> None:
     """Each flag takes one file per model, two or more, in the same order.

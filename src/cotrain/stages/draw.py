@@ -1,18 +1,20 @@
 """Draws the candidate images of a cycle, without replacement (Sect. III-A: N images of X^u)."""
 
 from pathlib import Path
+from typing import Annotated
 
 import numpy as np
 
 from cotrain.base.errors import BadInput
+from cotrain.base.roles import READ, WRITE
 from cotrain.files import tables
 from cotrain.settings.pseudolabels import Draw
 
 
 def run(
     settings: Draw,
-    index: Path,
-    out: Path,
+    index: Annotated[Path, READ],
+    out: Annotated[Path, WRITE],
     made_by: dict,
 ) -> None:
     images = tables.read_table(index, "index")

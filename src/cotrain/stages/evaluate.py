@@ -2,11 +2,13 @@
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Annotated
 
 import numpy as np
 import pandas as pd
 
 from cotrain.base.progress import progress
+from cotrain.base.roles import READ, WRITE
 from cotrain.data import indexing, labels
 from cotrain.data.images import read_image
 from cotrain.files import hdf5, scores, tables
@@ -16,7 +18,12 @@ from cotrain.settings.inference import Evaluate
 
 
 def run(
-    settings: Evaluate, model: list[Path], images: Path, out: Path, made_by: dict, pictures: Path | None = None
+    settings: Evaluate,
+    model: Annotated[list[Path], READ],
+    images: Annotated[Path, READ],
+    out: Annotated[Path, WRITE],
+    made_by: dict,
+    pictures: Annotated[Path | None, WRITE] = None,
 ) -> None:
     """`--pictures` also keeps the predictions of some images, evenly spread over the set."""
     rows = tables.read_table(images, "index")

@@ -3,11 +3,12 @@
 import sys
 from contextlib import ExitStack
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
 import numpy as np
 
 from cotrain.base.errors import BadInput
+from cotrain.base.roles import READ, WRITE
 from cotrain.files import hdf5, members
 from cotrain.files.tables import read_table, write_table
 from cotrain.method.exchange import Candidates, Received, exchange
@@ -19,9 +20,9 @@ if TYPE_CHECKING:  # pandas is slow to import; read_table imports it
 
 def run(
     settings: Exchange,
-    pseudolabels: list[Path],
-    thresholds: list[Path],
-    out: list[Path],
+    pseudolabels: Annotated[list[Path], READ],
+    thresholds: Annotated[list[Path], READ],
+    out: Annotated[list[Path], WRITE],
     made_by: dict,
 ) -> None:
     """Each flag takes one file per model, two or more, in the same order.

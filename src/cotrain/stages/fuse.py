@@ -2,9 +2,10 @@
 
 from contextlib import ExitStack
 from pathlib import Path
-from typing import NamedTuple
+from typing import Annotated, NamedTuple
 
 from cotrain.base.errors import BadInput
+from cotrain.base.roles import READ, WRITE
 from cotrain.files import hdf5, labelfiles, members, tables
 from cotrain.method.labelmaps import ImageStatistics
 from cotrain.method.selection import fuse
@@ -22,11 +23,11 @@ class _Image(NamedTuple):
 
 def run(
     settings: Fuse,
-    pseudolabels: list[Path],
-    selected: Path,
-    out: Path,
+    pseudolabels: Annotated[list[Path], READ],
+    selected: Annotated[Path, READ],
+    out: Annotated[Path, WRITE],
     made_by: dict,
-    previous: Path | None = None,
+    previous: Annotated[Path | None, READ] = None,
 ) -> None:
     """`--pseudolabels` is the file of the model that the selected images come from.
 

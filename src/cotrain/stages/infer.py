@@ -2,12 +2,14 @@
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Annotated
 
 import numpy as np
 import pandas as pd
 
 from cotrain.base.errors import BadInput
 from cotrain.base.progress import progress
+from cotrain.base.roles import READ, WRITE
 from cotrain.data import labels
 from cotrain.data.images import read_image
 from cotrain.files import hdf5, labelfiles, tables
@@ -17,7 +19,12 @@ from cotrain.settings.inference import Infer
 
 
 def run(
-    settings: Infer, model: list[Path], images: Path, out: Path, made_by: dict, statistics: Path | None = None
+    settings: Infer,
+    model: Annotated[list[Path], READ],
+    images: Annotated[Path, READ],
+    out: Annotated[Path, WRITE],
+    made_by: dict,
+    statistics: Annotated[Path | None, READ] = None,
 ) -> None:
     """`--statistics` has the spatial prior that the probabilities are multiplied with.
 

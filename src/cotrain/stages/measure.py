@@ -1,11 +1,13 @@
 """Measures pseudo-labels: coverage, and accuracy where the target has labels. Nothing is trained on the result."""
 
 from pathlib import Path
+from typing import Annotated
 
 import numpy as np
 
 from cotrain.base.errors import BadInput
 from cotrain.base.progress import progress
+from cotrain.base.roles import READ, WRITE
 from cotrain.data import indexing, labels
 from cotrain.files import hdf5, scores, tables
 from cotrain.method import metrics
@@ -14,10 +16,10 @@ from cotrain.settings.pseudolabels import Measure
 
 def run(
     settings: Measure,
-    pseudolabels: Path,
-    out: Path,
+    pseudolabels: Annotated[Path, READ],
+    out: Annotated[Path, WRITE],
     made_by: dict,
-    images: Path | None = None,
+    images: Annotated[Path | None, READ] = None,
 ) -> None:
     classes = settings.labels.classes
     confusion = np.zeros((len(classes), len(classes)), np.int64)

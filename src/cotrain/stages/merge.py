@@ -2,13 +2,14 @@
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import NamedTuple
+from typing import Annotated, NamedTuple
 
 import numpy as np
 
 from cotrain.base import strict_json
 from cotrain.base.errors import BadInput
 from cotrain.base.progress import progress
+from cotrain.base.roles import READ, WRITE
 from cotrain.files import hdf5, labelfiles
 from cotrain.files.hashes import sha256
 from cotrain.files.ids import check_ids
@@ -33,7 +34,7 @@ class Shape(NamedTuple):
     largest_total: float  # of a pixel's probabilities
 
 
-def run(predictions: list[Path], out: Path) -> None:
+def run(predictions: Annotated[list[Path], READ], out: Annotated[Path, WRITE]) -> None:
     """`--predictions` are all shards, in any order.
 
     One image is in memory at a time. The result has the provenance of that one `infer`, so the shards can be deleted.

@@ -1,10 +1,12 @@
 """Draws overview.png (photograph, truth and predictions side by side) and progress.png (scores over the rounds)."""
 
 from pathlib import Path
+from typing import Annotated
 
 import numpy as np
 
 from cotrain.base.errors import BadInput
+from cotrain.base.roles import READ, WRITE
 from cotrain.data import indexing
 from cotrain.data.colors import colorize
 from cotrain.data.images import read_image
@@ -17,7 +19,14 @@ MAX_ROWS = 6
 Pictures = list[np.ndarray]  # each (H, W, 3) uint8
 
 
-def run(settings: Plot, summary: Path, predictions: list[Path], images: Path, out: list[Path], made_by: dict) -> None:
+def run(
+    settings: Plot,
+    summary: Annotated[Path, READ],
+    predictions: Annotated[list[Path], READ],
+    images: Annotated[Path, READ],
+    out: Annotated[list[Path], WRITE],
+    made_by: dict,
+) -> None:
     """`--out` takes two paths: the overview and the progress figure."""
     if len(out) != 2:
         raise BadInput(f"--out: {len(out)} paths; give two, of the overview and of the progress figure")

@@ -1,17 +1,19 @@
 """Renders a folder of toycity scenes with labels: the embedded dataset."""
 
 from pathlib import Path
+from typing import Annotated
 
 import numpy as np
 from PIL import Image
 
 from cotrain.base.progress import progress
+from cotrain.base.roles import FOLDER, WRITE
 from cotrain.files import atomic
 from cotrain.settings.source import Render
 from cotrain.toycity import streets
 
 
-def run(settings: Render, out: Path, made_by: dict) -> None:
+def run(settings: Render, out: Annotated[Path, WRITE | FOLDER], made_by: dict) -> None:
     height, width = settings.size
     with atomic.replacing(out) as folder:
         images = folder / "images"

@@ -1,10 +1,12 @@
 """Puts all that a run found into one page for a browser: report.html, which needs no other file and no network."""
 
 from pathlib import Path
+from typing import Annotated
 
 import pandas as pd
 
 from cotrain.base.errors import BadInput
+from cotrain.base.roles import READ, WRITE
 from cotrain.files import atomic, hdf5
 from cotrain.files.scores import read_json
 from cotrain.files.tables import read_summary, read_table
@@ -16,18 +18,18 @@ from cotrain.settings.report import Report
 
 def run(
     settings: Report,
-    thresholds: list[Path],
-    pseudolabels: list[Path],
-    target: Path,
-    out: Path,
+    thresholds: Annotated[list[Path], READ],
+    pseudolabels: Annotated[list[Path], READ],
+    target: Annotated[Path, READ],
+    out: Annotated[Path, WRITE],
     made_by: dict,
-    predictions: list[Path] | None = None,
-    selected: list[Path] | None = None,
-    summary: Path | None = None,
-    metrics_files: list[Path] | None = None,
-    evaluated: list[Path] | None = None,
-    measures: list[Path] | None = None,
-    images: Path | None = None,
+    predictions: Annotated[list[Path] | None, READ] = None,
+    selected: Annotated[list[Path] | None, READ] = None,
+    summary: Annotated[Path | None, READ] = None,
+    metrics_files: Annotated[list[Path] | None, READ] = None,
+    evaluated: Annotated[list[Path] | None, READ] = None,
+    measures: Annotated[list[Path] | None, READ] = None,
+    images: Annotated[Path | None, READ] = None,
     logs: str = "",
 ) -> None:
     """Each file belongs to the round that its path, or its folder's, ends with.

@@ -1,7 +1,9 @@
 """Keeps the most confident pseudo-labelled images (Sect. III-A: the n best of N)."""
 
 from pathlib import Path
+from typing import Annotated
 
+from cotrain.base.roles import READ, WRITE
 from cotrain.files import hdf5, tables
 from cotrain.method.selection import select
 from cotrain.settings.pseudolabels import Select
@@ -9,8 +11,8 @@ from cotrain.settings.pseudolabels import Select
 
 def run(
     settings: Select,
-    pseudolabels: Path,
-    out: Path,
+    pseudolabels: Annotated[Path, READ],
+    out: Annotated[Path, WRITE],
     made_by: dict,
 ) -> None:
     with hdf5.open_hdf5(pseudolabels, "pseudolabels") as file:

@@ -1,17 +1,25 @@
 """Counts the classes of the source: per image for class-balanced sampling, per place for the spatial prior."""
 
 from pathlib import Path
+from typing import Annotated
 
 import numpy as np
 
 from cotrain.base.progress import progress
+from cotrain.base.roles import READ, WRITE
 from cotrain.data import indexing, labels
 from cotrain.files import atomic, hdf5, tables
 from cotrain.method.prior import count, spatial_prior
 from cotrain.settings.source import Statistics
 
 
-def run(settings: Statistics, source: Path, out: Path, made_by: dict, picture: Path | None = None) -> None:
+def run(
+    settings: Statistics,
+    source: Annotated[Path, READ],
+    out: Annotated[Path, WRITE],
+    made_by: dict,
+    picture: Annotated[Path | None, WRITE] = None,
+) -> None:
     """`--picture` shows the prior of each class as a PNG."""
     rows = tables.read_table(source, "index")
     indexing.check_labelled(rows, source)

@@ -1,11 +1,13 @@
 """Joins the evaluations of all rounds into one table: mIoU, gap closed, pseudo-labels and IoU per class."""
 
 from pathlib import Path
+from typing import Annotated
 
 import numpy as np
 import pandas as pd
 
 from cotrain.base.errors import BadInput
+from cotrain.base.roles import READ, WRITE
 from cotrain.files import atomic
 from cotrain.files.scores import read_json
 from cotrain.method import metrics
@@ -17,11 +19,11 @@ HEADINGS = {"gap_closed": "gap closed", "coverage": "labelled", "accuracy": "cor
 
 def run(
     settings: Summarize,
-    metrics_files: list[Path],
-    out: Path,
-    text: Path,
+    metrics_files: Annotated[list[Path], READ],
+    out: Annotated[Path, WRITE],
+    text: Annotated[Path, WRITE],
     made_by: dict,
-    measures: list[Path] | None = None,
+    measures: Annotated[list[Path] | None, READ] = None,
 ) -> None:
     """`--measures` are the files of the measure stage; each belongs to the round its path ends with."""
     names = dict(settings.rows)

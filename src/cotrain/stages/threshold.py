@@ -2,10 +2,12 @@
 
 import sys
 from pathlib import Path
+from typing import Annotated
 
 import numpy as np
 
 from cotrain.base.progress import progress
+from cotrain.base.roles import READ, WRITE
 from cotrain.files import hdf5, labelfiles, tables
 from cotrain.method.labelmaps import image_statistics
 from cotrain.method.thresholds import POLICIES
@@ -14,9 +16,9 @@ from cotrain.settings.pseudolabels import Threshold
 
 def run(
     settings: Threshold,
-    predictions: Path,
-    out: Path,
-    table: Path,
+    predictions: Annotated[Path, READ],
+    out: Annotated[Path, WRITE],
+    table: Annotated[Path, WRITE],
     made_by: dict,
 ) -> None:
     policy = POLICIES[settings.policy]

@@ -4,7 +4,7 @@ import os
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from typing import NamedTuple
+from typing import Annotated, NamedTuple
 
 import pandas as pd
 import torch
@@ -12,6 +12,7 @@ import torch
 from cotrain.base import seeds
 from cotrain.base.errors import BadInput
 from cotrain.base.progress import progress
+from cotrain.base.roles import FOLDER, KEPT, READ, WRITE, Replaces
 from cotrain.files import hdf5, tables
 from cotrain.method import sampling
 from cotrain.method.collage import collage_order, rare_classes
@@ -23,7 +24,7 @@ from cotrain.training import augmentation, loop, optimizers, sources, teams
 from cotrain.training.batches import Batch, Batches, target_count
 from cotrain.training.loader import ahead
 from cotrain.training.objectives import Objectives
-from cotrain.training.restarts import Restart
+from cotrain.training.restarts import KIND, Restart
 from cotrain.training.teams import Team
 from cotrain.training.tensorboard import Logbook
 
@@ -53,17 +54,17 @@ class Results(NamedTuple):
 
 def run(
     settings: Train,
-    source: Path,
-    out: Path,
+    source: Annotated[Path, READ],
+    out: Annotated[Path, WRITE],
     made_by: dict,
-    init: Path | None = None,
-    color: Path | None = None,
-    statistics: Path | None = None,
-    target: Path | None = None,
-    pseudolabels: Path | None = None,
-    thresholds: Path | None = None,
-    restart: Path | None = None,
-    tensorboard: Path | None = None,
+    init: Annotated[Path | None, READ] = None,
+    color: Annotated[Path | None, READ] = None,
+    statistics: Annotated[Path | None, READ] = None,
+    target: Annotated[Path | None, READ] = None,
+    pseudolabels: Annotated[Path | None, READ] = None,
+    thresholds: Annotated[Path | None, READ] = None,
+    restart: Annotated[Path | None, WRITE | KEPT, Replaces(KIND)] = None,
+    tensorboard: Annotated[Path | None, WRITE | FOLDER | KEPT] = None,
 ) -> None:
     """`--target` lists the target images: with `--pseudolabels` those are their labels, without, its own labels are.
 

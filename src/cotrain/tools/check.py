@@ -3,10 +3,12 @@
 import json
 from collections.abc import Iterable, Sequence
 from pathlib import Path
+from typing import Annotated
 
 import numpy as np
 
 from cotrain.base.errors import BadInput
+from cotrain.base.roles import KEPT, LOOKUP, POSITIONAL, READ, WRITE
 from cotrain.data import indexing, labels
 from cotrain.data.colors import Color, default_colors
 from cotrain.data.survey import Pair, Survey
@@ -34,11 +36,11 @@ Surveys = list[tuple[ImageSet, Survey]]
 
 def run(
     settings: Check,
-    what: list[Path],
+    what: Annotated[list[Path], READ | LOOKUP | POSITIONAL],
     split: str = "",
     labelset: str = "",
-    root: Path | None = None,
-    sheet: Path | None = None,
+    root: Annotated[Path | None, READ | LOOKUP] = None,
+    sheet: Annotated[Path | None, WRITE | KEPT] = None,
 ) -> None:
     """WHAT is a dataset (its name, or the path of its YAML) or one or more config files, later ones over earlier ones.
 

@@ -1,8 +1,10 @@
 """Compares finished runs: scores, hours, what differs in their configs; seeds are averaged."""
 
 from pathlib import Path
+from typing import Annotated
 
 from cotrain.base.errors import BadInput
+from cotrain.base.roles import LOOKUP, POSITIONAL, READ, WRITE
 from cotrain.files import atomic
 from cotrain.tools import comparison
 
@@ -17,10 +19,10 @@ th, td {{ border: 1px solid #999; padding: .3em .6em; text-align: left; white-sp
 
 
 def run(
-    runs: list[Path],
-    out: Path | None = None,
-    markdown: Path | None = None,
-    html: Path | None = None,
+    runs: Annotated[list[Path], READ | LOOKUP | POSITIONAL],
+    out: Annotated[Path | None, WRITE] = None,
+    markdown: Annotated[Path | None, WRITE] = None,
+    html: Annotated[Path | None, WRITE] = None,
     round: str = "",
 ) -> None:
     """RUNS are folders of results; those that differ in the seed alone are averaged. Prints a table for people.

@@ -2,12 +2,18 @@
 
 from json import dumps
 from pathlib import Path
+from typing import Annotated
 
 from cotrain.base.errors import BadInput
+from cotrain.base.roles import LOOKUP, POSITIONAL, READ
 from cotrain.reruns import lineage
 
 
-def run(file: Path | None = None, diff: tuple[Path, Path] | None = None, json: bool = False) -> None:
+def run(
+    file: Annotated[Path | None, READ | LOOKUP | POSITIONAL] = None,
+    diff: Annotated[tuple[Path, Path] | None, READ | LOOKUP] = None,
+    json: bool = False,
+) -> None:
     """`--diff A B` prints what differs between the making of two files; `--json` the provenance of FILE as it is kept.
 
     An input that was changed after it was read is marked CHANGED SINCE, one that was deleted GONE.

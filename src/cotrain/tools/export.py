@@ -7,12 +7,13 @@ import warnings
 from collections.abc import Callable
 from importlib.util import find_spec
 from pathlib import Path
-from typing import NamedTuple
+from typing import Annotated, NamedTuple
 
 import numpy as np
 import torch
 
 from cotrain.base.errors import BadInput, in_short
+from cotrain.base.roles import READ, WRITE
 from cotrain.files import atomic, contract
 from cotrain.networks import checkpoint
 from cotrain.networks.segmenter import Segmenter
@@ -30,7 +31,7 @@ class Exported(NamedTuple):
     logits: Logits  # by the program that the file is for
 
 
-def run(settings: Export, model: Path, out: Path) -> None:
+def run(settings: Export, model: Annotated[Path, READ], out: Annotated[Path, WRITE]) -> None:
     """`--out` ends in .onnx, or in .ts for TorchScript.
 
     Both take images (B, 3, H, W) uint8, sRGB, and give logits (B, C, H, W).

@@ -3,7 +3,9 @@
 import json
 import os
 from pathlib import Path
+from typing import Annotated
 
+from cotrain.base.roles import POSITIONAL, READ, WRITE
 from cotrain.files import atomic, scores
 from cotrain.procedure import costs
 from cotrain.procedure.plan import Plan
@@ -12,7 +14,11 @@ from cotrain.settings.yaml_files import joined, read_plain
 from cotrain.tools import calibration
 
 
-def run(config: list[Path], rates: Path | None = None, out: Path | None = None) -> None:
+def run(
+    config: Annotated[list[Path], READ | POSITIONAL],
+    rates: Annotated[Path | None, READ] = None,
+    out: Annotated[Path | None, WRITE] = None,
+) -> None:
     """CONFIG are config.yaml and the overlays on it, in the order that `snakemake --configfile` gets them.
 
     The folder `workflow` is looked for beside the first.

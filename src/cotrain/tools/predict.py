@@ -5,6 +5,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Annotated
 
 import numpy as np
 import torch
@@ -12,6 +13,7 @@ from PIL import Image
 
 from cotrain.base.errors import BadInput
 from cotrain.base.progress import progress
+from cotrain.base.roles import FOLDER, LOOKUP, POSITIONAL, READ, WRITE
 from cotrain.data import images, labels, media
 from cotrain.data.colors import Color, default_colors
 from cotrain.data.descriptions import class_values, load_dataset
@@ -30,7 +32,12 @@ PHOTOGRAPH_ENDINGS = (".png", "_overlay.jpg", "_confidence.png", "_entropy.png")
 NamedImages = Iterable[tuple[str, np.ndarray]]  # name and image (H, W, 3) uint8
 
 
-def run(settings: Predict, model: list[Path], photographs: list[Path], out: Path) -> None:
+def run(
+    settings: Predict,
+    model: Annotated[list[Path], READ],
+    photographs: Annotated[list[Path], READ | LOOKUP | POSITIONAL],
+    out: Annotated[Path, WRITE | FOLDER],
+) -> None:
     """PHOTOGRAPHS are images, videos, and folders of either.
 
     Writes NAME.png (classes) and NAME_overlay.jpg into the folder `out` for each image NAME.*, with the folders it lies
