@@ -4,6 +4,8 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 export PATH := $(abspath $(BIN)):$(PATH)
+# Snakemake does not start without a home, and a user of a container may have none.
+export HOME ?= $(abspath $(VENV))
 
 .PHONY: bench env demo demo-real demo-idd test lint clean
 

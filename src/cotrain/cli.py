@@ -18,6 +18,7 @@ from typing import Annotated, NoReturn, Union, get_args, get_origin
 from cotrain import __version__
 from cotrain.base.errors import BadInput
 from cotrain.base.gpus import lease
+from cotrain.base.home import ensure_home
 from cotrain.base.malloc import collect_again, keep_freed
 from cotrain.base.progress import last_line, quietly
 from cotrain.base.roles import FOLDER, KEPT, LOOKUP, POSITIONAL, READ, WRITE, Replaces, Role
@@ -99,6 +100,7 @@ def main(words: list[str] | None = None) -> int:
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     signal.signal(signal.SIGTERM, _terminate)
     try:
+        ensure_home()
         _run_command(sys.argv[1:] if words is None else words)
     except BadInput as error:
         for line in str(error).splitlines():

@@ -6,6 +6,7 @@ from pathlib import Path
 from snakemake.io import apply_wildcards
 
 from cotrain.base.errors import BadInput
+from cotrain.base.home import ensure_home
 from cotrain.files.sidecars import sidecar
 from cotrain.procedure.plan import Plan
 from cotrain.procedure.rounds import CYCLE, ROUND, SHARD
@@ -22,6 +23,7 @@ def bad_input(error):
 
 
 try:
+    ensure_home()  # again, for a profile other than the default one
     if workflow.is_main_process:
         for file in workflow.configfiles:  # Snakemake takes the later of two equal keys
             read_plain(Path(file))
