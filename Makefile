@@ -33,8 +33,9 @@ test: lint  ## everything that CI runs
 lint: $(READY)
 	ruff check src tests tools benchmarks docs
 	ruff format --check src tests tools benchmarks docs
+	lint-imports
 	snakefmt --check Snakefile workflow/rules
 	snakemake --lint
 
 clean:
-	rm -rf $(VENV) .pytest_cache .ruff_cache
+	rm -rf $(VENV) .pytest_cache .ruff_cache .import_linter_cache
