@@ -176,9 +176,9 @@ def test_model_made_before_there_were_objectives_is_not_out_of_date():
     now = completed("train", settings())
     before = {name: value for name, value in now.items() if name != "objectives"}
     made = {"stage": "train", "settings": before}
-    assert tickets._other_settings(made, tickets.Wanted(now, {}, [], {})) == []
+    assert tickets.changed_settings(made, tickets.Wanted(now, {}, [], {})) == []
     other = completed("train", settings(objectives=[{"name": "segmentation", "weight": 0.5}]))
-    (reason,) = tickets._other_settings(made, tickets.Wanted(other, {}, [], {}))
+    (reason,) = tickets.changed_settings(made, tickets.Wanted(other, {}, [], {}))
     assert reason.startswith("objectives: ")
 
 
