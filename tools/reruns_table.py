@@ -54,6 +54,7 @@ OTHERS = {
         {"start": "last", "model": {"architecture": "Unet", "encoder": "resnet18", "weights": None}},
     ],
     "training.workers": 2,
+    "training.objectives": [{"name": "segmentation", "weight": 0.5}],
     "final.labels_from": "1",
     "training.source.epochs": 1,
     "training.cycle.epochs": 1,

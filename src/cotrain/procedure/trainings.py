@@ -31,10 +31,8 @@ def train(
     the table by which they are pasted and cropped. `more` are settings of this training alone, and `keys` the config
     keys that these and the choice of files follow from.
     """
-    if labels or true_labels:
-        settings, own_keys = _on_target(domains, true_labels)
-    else:
-        settings, own_keys = _on_source(domains, round_)
+    on_target = bool(labels) or true_labels
+    settings, own_keys = _on_target(domains, true_labels) if on_target else _on_source(domains, round_)
     target = LABELLED_TABLE if true_labels else TARGET_TABLE
     return Job(
         stage="train",
@@ -44,7 +42,7 @@ def train(
             "source": (SOURCE_TABLE,),
             "color": _one(COLORS if _is_aligned(domains, round_) else None),
             "statistics": _one(STATISTICS if domains.config.training.class_balance else None),
-            "target": _one(target if labels or true_labels else None),
+            "target": _one(target if on_target else None),
             "labels": _one(labels),
             "thresholds": _one(thresholds),
         },

@@ -5,13 +5,13 @@ from typing import Annotated
 
 from cotrain.base.errors import BadInput
 from cotrain.base.roles import LOOKUP, POSITIONAL, READ
-from cotrain.reruns import lineage
+from cotrain.reruns import verification
 
 
 def run(folder: Annotated[Path, READ | LOOKUP | POSITIONAL]) -> None:
     """Photographs are checked by their names alone."""
-    lineage.check_folder(folder)
-    count, faults = lineage.faults(folder)
+    verification.check_folder(folder)
+    count, faults = verification.faults(folder)
     if faults:
         raise BadInput(*faults)
     print(f"OK: {count} files")

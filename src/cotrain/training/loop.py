@@ -33,8 +33,7 @@ def train(
     """Train `model` in place, one step for each batch. Raises BadInput when the loss is not finite.
 
     `report` is called every `REPORT_EVERY` steps, with this process's part of the batch and the losses of the whole;
-    `after_step` after each, with the number of steps done. The processes of `team` share the training: `batches` gives
-    each its part. `compiled` has torch compile the network at the first step.
+    `after_step` after each, with the number of steps done. `batches` gives each process of `team` its part.
     """
     device = next(model.parameters()).device
     model.train()
