@@ -36,8 +36,7 @@ def train(
     `after_step` after each, with the number of steps done. `batches` gives each process of `team` its part.
     """
     device = next(model.parameters()).device
-    model.train()
-    network = team.network(model)
+    network = team.network(model.train())
     if compiled:
         network = torch.compile(network, dynamic=False)
 
