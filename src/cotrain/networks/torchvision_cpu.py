@@ -1,8 +1,9 @@
 """Lets `import torchvision` succeed beside a CPU build of torch: import this module before torchvision.
 
 torchvision's PyPI wheel is linked to CUDA. Without CUDA libraries its compiled operators do not load, and the import
-then fails on two operators it describes in Python. Declaring their schemas makes the parts written in Python
-(transforms, models) usable. Where the operators load, nothing is declared.
+then fails on two operators that torchvision describes in Python. Declaring their schemas makes the parts written in
+Python (transforms, models) usable. Where the operators load, nothing is declared, as a second declaration would end the
+process.
 
 It also imports torchvision and timm without torch's compiler, which takes another 1.1 s of processor time and is not
 used here: they ask it only to mark functions that it should leave alone. And it has them build networks without
@@ -19,24 +20,37 @@ from types import ModuleType
 import torch
 from torch.overrides import TorchFunctionMode
 
-_SCHEMAS = (
+SCHEMAS = (
     "nms(Tensor dets, Tensor scores, float iou_threshold) -> Tensor",
     "qnms(Tensor dets, Tensor scores, float iou_threshold) -> Tensor",
 )
 
 
-def _compiled_operators_load() -> bool:
-    package = Path(importlib.util.find_spec("torchvision").origin).parent
-    try:
-        torch.ops.load_library(package / "_C.so")
-    except OSError:
-        return False
-    return True
+def missing_schemas(package: Path) -> list[str]:
+    """Schemas to declare: of the operators that no compiled library in torchvision's folder registers."""
+    if _compiled_operators_load(package):
+        return []
+    return [schema for schema in SCHEMAS if not _is_registered(schema)]
 
 
-if not _compiled_operators_load():
-    _library = torch.library.Library("torchvision", "DEF")  # the schemas live as long as this object
-    for _schema in _SCHEMAS:
+def _compiled_operators_load(package: Path) -> bool:
+    """Loads them if they can be. The library is `_C.so`, and from torchvision 0.29 on `_C_stable.so`."""
+    for library in sorted(package.glob("_C*.so")):
+        with contextlib.suppress(OSError):
+            torch.ops.load_library(library)
+            return True
+    return False
+
+
+def _is_registered(schema: str) -> bool:
+    name, _, _ = schema.partition("(")
+    return hasattr(torch.ops.torchvision, name)
+
+
+_missing = missing_schemas(Path(importlib.util.find_spec("torchvision").origin).parent)
+if _missing:
+    _library = torch.library.Library("torchvision", "FRAGMENT")  # the schemas live as long as this object
+    for _schema in _missing:
         _library.define(_schema)
 
 
@@ -44,7 +58,7 @@ COMPILER = ("torch._dynamo", "torch._dynamo.utils")
 
 
 class _StandIn(ModuleType):
-    """Answers for the compiler while it is not imported; what it does not know is the real one's to answer."""
+    """Stands for the compiler until something is asked of it that only the real one knows; then that is imported."""
 
     @staticmethod
     def disable(function: Callable | None = None, *_: object, **__: object) -> Callable:
@@ -71,7 +85,7 @@ def _dismiss() -> None:
 
 @contextlib.contextmanager
 def without_compiler() -> Iterator[None]:
-    """Within it, what would import the compiler only to be left alone by it does not."""
+    """Within it, importing torchvision, timm or their networks does not import the compiler."""
     if COMPILER[0] not in sys.modules:
         sys.modules.update({name: _StandIn(name) for name in COMPILER})
     try:
@@ -81,16 +95,16 @@ def without_compiler() -> Iterator[None]:
 
 
 class MetaUnfilled(TorchFunctionMode):
-    """Within it, filling a tensor of the device `meta` with random numbers does nothing, as it has none to hold."""
+    """Within it, random numbers for a tensor on the device `meta`, which has no storage, are not computed."""
 
     def __torch_function__(
         self, function: Callable, types: Sequence[type], args: tuple = (), kwargs: dict | None = None
     ) -> object:
         kwargs = kwargs or {}
         if getattr(function, "__name__", "") in ("normal_", "uniform_"):
-            filled = args[0] if args else kwargs.get("tensor")
-            if isinstance(filled, torch.Tensor) and filled.is_meta:
-                return filled
+            tensor = args[0] if args else kwargs.get("tensor")
+            if isinstance(tensor, torch.Tensor) and tensor.is_meta:
+                return tensor
         return function(*args, **kwargs)
 
 
