@@ -5,10 +5,13 @@ import hdf5plugin  # noqa: F401  (its filters)
 import numpy as np
 import pandas as pd
 import pytest
+from conftest import MADE_BY
 from PIL import Image
 
+from cotrain.base.patterns import file_name
 from cotrain.cli import main
 from cotrain.data.colors import default_colors
+from cotrain.files import hdf5
 
 
 @pytest.fixture
@@ -91,3 +94,44 @@ def test_pictures_have_the_colours_of_the_classes(results, show, tmp_path, name,
     expected = [(1, 2, 3), *default_colors(30)[1:]]
     for c in set(label.ravel().tolist()):
         assert (picture[label == c] == ((0, 0, 0) if c == 255 else expected[c])).all()
+
+
+# ---- names that are paths ---------------------------------------------------------------------------------------
+
+NAMES = (
+    "x/../../outside",
+    "../outside",
+    "/outside",
+    "a/b",
+    "a%2Fb",
+    "..",
+    ".hidden",
+    "a\\b",
+    "a\nb",
+    "x" * 300,
+    "x" * 301,
+    "ü" * 300,
+    "traffic light",
+)
+
+
+def test_pictures_stay_in_their_folder_whatever_the_classes_are_called(show, tmp_path):
+    path = tmp_path / "statistics.h5"
+    prior = np.full((len(NAMES), 4, 6), 0.5, np.float32)
+    with hdf5.create_hdf5(path, "statistics", NAMES, MADE_BY) as file:
+        hdf5.write_strings(file, "image_id", ["a"])
+        file["class_pixels"], file["prior"] = np.ones((1, len(NAMES)), np.int64), prior
+    show(path, "--png", tmp_path / "below" / "here" / "png")
+    files = {p for p in tmp_path.rglob("*") if p.is_file()} - {path, path.with_name(f".{path.name}.provenance.json")}
+    assert {p.parent for p in files} == {tmp_path / "below" / "here" / "png"}
+    assert len(files) == len(NAMES) and "prior_traffic light.png" in {p.name for p in files}
+
+
+def test_file_names_are_distinct_and_can_be_written(tmp_path):
+    texts = [*NAMES, "", "\0", "\ud800", "a/b/", ".", "…", "%"]
+    names = [file_name(text) for text in texts if text]
+    assert len(set(names)) == len(names)
+    for name in names:
+        (tmp_path / name).write_text("")
+    assert sorted(p.name for p in tmp_path.rglob("*")) == sorted(names)
+    assert not any(name.startswith(".") for name in names) and file_name("non-drivable (7)") == "non-drivable (7)"

@@ -1,10 +1,13 @@
-"""File names that fit a pattern with one {id}."""
+"""File names: those that fit a pattern with one {id}, and one for any text."""
 
+import hashlib
 import os
 from collections.abc import Iterator
 from pathlib import Path
 
 from cotrain.base.folders import entries_of, is_folder
+
+LONGEST_NAME = 200  # bytes; file systems allow 255, and ours get endings
 
 
 def matching(folder: Path, pattern: str) -> Iterator[tuple[str, str]]:
@@ -41,3 +44,27 @@ def _names_below(folder: Path, start: str) -> Iterator[str]:
             if is_folder(entry):
                 folders.append(prefix + entry.name)
         waiting += reversed(folders)  # depth first: of two links to a folder, the first in this order gives the names
+
+
+def file_name(text: str) -> str:
+    """The name of one file for a text from anywhere, such as a class; different texts have different names.
+
+    What would lead out of a folder, hide the file or be refused by a file system is written as %XX; of a long text the
+    end becomes a hash.
+    """
+    characters = []
+    for place, character in enumerate(text):
+        hidden = character == "." and place == 0
+        plain = character.isprintable() and character not in "/\\%" and not hidden
+        characters.append(character if plain else _escaped(character))
+    name = "".join(characters)
+    encoded = name.encode()
+    if len(encoded) <= LONGEST_NAME:
+        return name
+    digest = hashlib.sha256(encoded).hexdigest()[:16]
+    return f"{encoded[: LONGEST_NAME - 17].decode(errors='ignore')}~{digest}"
+
+
+def _escaped(character: str) -> str:
+    """The bytes of a character, also of half a surrogate pair, as %XX."""
+    return "".join(f"%{byte:02X}" for byte in character.encode(errors="surrogatepass"))

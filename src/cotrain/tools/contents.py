@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from cotrain.base.errors import BadInput
+from cotrain.base.patterns import file_name
 from cotrain.data.colors import Color, colorize, default_colors
 from cotrain.files import contract, hdf5, scores, tables
 from cotrain.files.sidecars import kept
@@ -25,7 +26,7 @@ class Contents(NamedTuple):
     """What is in a file."""
 
     lines: list[str]
-    pictures: dict[str, Picture]  # by name; none of tables, scores and models
+    pictures: dict[str, Picture]  # by path below any folder, without its ending; none of tables, scores and models
 
 
 def of(path: Path, count: int, colors: dict[str, Color]) -> Contents:
@@ -213,7 +214,7 @@ def _statistics(path: Path, file: hdf5.Contents, count: int, _: list[Color]) -> 
         height, width = file["prior"].shape[1:]
         lines.append(f"spatial prior of {height} × {width} pixels")
         for number, name in enumerate(file.classes):
-            pictures[f"prior_{name}"] = partial(_prior_map, path, number)
+            pictures[f"prior_{file_name(name)}"] = partial(_prior_map, path, number)
     lines += _table(pd.DataFrame(classes))
     lines += _list("first images", image_ids, count)
     return Contents(lines, pictures)
