@@ -10,7 +10,7 @@ from cotrain.cli import main
 from cotrain.files import hashes
 from cotrain.files.code import manifest
 from cotrain.files.sidecars import kept, sidecar
-from cotrain.reruns import lineage
+from cotrain.reruns import acceptance
 
 
 @pytest.fixture
@@ -182,7 +182,7 @@ def test_folder_without_a_run_is_refused(made, call, command, folder, words):
 def test_accept_changes_what_counts_and_not_what_is_true(made, call, monkeypatch):
     other = {"stages.draw.run": "0"}
     before = {path.name: path.read_bytes() for path in made.iterdir() if not path.name.startswith(".")}
-    monkeypatch.setattr(lineage, "manifest", lambda stage: other if stage == "draw" else manifest(stage))
+    monkeypatch.setattr(acceptance, "manifest", lambda stage: other if stage == "draw" else manifest(stage))
     assert call("accept", "run")[1] == ["accepted: 4 files made by other code"]
     assert call("accept", "run")[1] == ["accepted: 0 files made by other code"]
     found = kept(made / "a.csv")

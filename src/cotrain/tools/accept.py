@@ -4,10 +4,10 @@ from pathlib import Path
 from typing import Annotated
 
 from cotrain.base.roles import LOOKUP, POSITIONAL, READ
-from cotrain.reruns import verification
+from cotrain.reruns import lineage
 
 
 def run(folder: Annotated[Path, READ | LOOKUP | POSITIONAL]) -> None:
     """`snakemake` will not make them again for that; their own provenance keeps the code that really made them."""
-    verification.check_folder(folder)
-    print(f"accepted: {verification.accept(folder)} files made by other code")
+    lineage.check_folder(folder)
+    print(f"accepted: {lineage.accept(folder)} files made by other code")

@@ -5,13 +5,13 @@ from typing import Annotated
 
 from cotrain.base.errors import BadInput
 from cotrain.base.roles import LOOKUP, POSITIONAL, READ
-from cotrain.reruns import verification
+from cotrain.reruns import lineage
 
 
 def run(folder: Annotated[Path, READ | LOOKUP | POSITIONAL]) -> None:
     """Photographs are checked by their names alone."""
-    verification.check_folder(folder)
-    count, faults = verification.faults(folder)
+    lineage.check_folder(folder)
+    count, faults = lineage.faults(folder)
     if faults:
         raise BadInput(*faults)
     print(f"OK: {count} files")
