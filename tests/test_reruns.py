@@ -6,6 +6,7 @@ import re
 import shutil
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -38,8 +39,8 @@ def copied(run, tmp_path_factory) -> Path:
     shutil.copytree(run / "results", folder / "results")
     files = [*made_files(folder / "results"), *(folder / "results/shared/toycity").iterdir()]
     files += (folder / "results/shared/toycity").rglob(".snakemake_timestamp")
-    for time, file in enumerate(random.Random(0).sample(sorted(files), len(files))):
-        os.utime(file, (1_700_000_000 + time,) * 2)
+    for second, file in enumerate(random.Random(0).sample(sorted(files), len(files))):
+        os.utime(file, (1_700_000_000 + second,) * 2)
     return folder
 
 
@@ -169,6 +170,39 @@ def test_touched_file_reruns_nothing(copied, dry_run, name):
     assert name != "source/model.pt" or file.stat().st_size > MEGABYTE
     file.touch()
     assert dry_run(copied) == ([], [])
+
+
+@pytest.fixture
+def results(run, tmp_path) -> Path:
+    """A folder with a copy of the finished run's results."""
+    shutil.copytree(run / "results", tmp_path / "results")
+    return tmp_path
+
+
+def date_all(folder: Path, seconds: float, pattern: str = "*") -> None:
+    for file in (folder / "results").rglob(pattern):
+        os.utime(file, (seconds, seconds))
+
+
+def test_files_dated_ahead_rerun_what_was_edited_and_nothing_else(results, dry_run):
+    ahead = time.time() + 7200
+    date_all(results, ahead)
+    assert dry_run(results) == ([], [])
+    date_all(results, ahead)
+    plan = dry_run(results, nested({"training.cycle.steps": 3}))
+    assert "finetune" in plan.first and plan.words == [
+        "out of date, train selftrain/01 first: training.cycle.steps: 2 → 3"
+    ]
+
+
+def test_a_file_is_made_from_files_dated_ahead(results):
+    target = "results/tiny/selftrain/01/selected.csv"
+    before = (results / target).read_bytes()
+    (results / target).unlink()
+    date_all(results, time.time() + 7200, "*.h5")
+    made = snakemake(results, target)
+    assert made.returncode == 0, made.stderr
+    assert (results / target).read_bytes() == before
 
 
 def test_file_edited_by_hand_is_kept_and_what_follows_is_made_again(copied, dry_run):

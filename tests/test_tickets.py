@@ -350,3 +350,60 @@ def test_missing_and_unknown_inputs_do_not_stop_it(chain):
     sidecar(chain / "b").write_text("{")
     settle(chain)
     assert times(chain) == {"b": 1, "c": 2}
+
+
+# ---- dates ahead of now -----------------------------------------------------------------------------------------
+
+HOUR = 3600
+
+
+def date_ahead(*paths: str) -> None:
+    """Date files two hours ahead, each a second after the one before."""
+    for second, path in enumerate(paths):
+        os.utime(path, (time.time() + 2 * HOUR + second,) * 2)
+
+
+def test_ticket_of_an_edit_is_newer_than_outputs_that_were_dated_ahead(job):
+    date_ahead("run/index.csv", "run/out.csv", "run/out.txt", "run/.tickets/draw/x/ticket.json")
+    assert job({"count": 4, "seed": 1})
+    ticket = Path("run/.tickets/draw/x/ticket.json").stat().st_mtime
+    assert ticket <= time.time()
+    for output in ("run/out.csv", "run/out.txt"):
+        assert Path(output).stat().st_mtime < ticket
+
+
+def test_ticket_of_an_output_of_unknown_making_is_newer_too(job, tmp_path):
+    sidecar(tmp_path / "run/out.csv").unlink()
+    date_ahead("run/out.csv")
+    assert job()
+    assert Path("run/out.csv").stat().st_mtime < Path("run/.tickets/draw/x/ticket.json").stat().st_mtime
+
+
+def test_files_dated_ahead_are_dated_now_and_after_their_inputs(chain):
+    date_ahead("run/c", "run/a")
+    os.utime(chain / "b", (time.time() - HOUR,) * 2)
+    settle(chain)
+    dates = times(chain)
+    assert dates["a"] <= dates["b"] <= dates["c"] <= time.time()
+    assert dates["a"] > time.time() - 60
+
+
+def test_file_edited_by_hand_and_dated_ahead_stays_newer_than_what_was_made_from_it(chain):
+    (chain / "b").write_text("by hand")
+    date_ahead("run/a", "run/c", "run/b")
+    settle(chain)
+    dates = times(chain)
+    assert dates["a"] <= dates["c"] < dates["b"] <= time.time()
+
+
+def test_scenes_dated_ahead_are_dated_before_what_lists_them(tmp_path, monkeypatch):
+    """They lie outside the run; Snakemake keeps the date of a folder in a file of its own."""
+    monkeypatch.chdir(tmp_path)
+    stamp = tmp_path / "scenes/.snakemake_timestamp"
+    stamp.parent.mkdir()
+    stamp.touch()
+    atomic.write_sidecar(tmp_path / "scenes", provenance("render", {}, {}))
+    make("run/index.csv", "index", {"images": "{id}.png", "labels": None}, {"root": ["scenes"]})
+    date_ahead("scenes/.snakemake_timestamp", "run/index.csv")
+    settle(Path("run"))
+    assert stamp.stat().st_mtime <= Path("run/index.csv").stat().st_mtime <= time.time()

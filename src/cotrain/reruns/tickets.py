@@ -15,7 +15,7 @@ from pathlib import Path
 from cotrain.base.errors import BadInput
 from cotrain.files.hashes import sha256
 from cotrain.files.sidecars import kept, sidecar
-from cotrain.reruns.dates import PAST, settle
+from cotrain.reruns.dates import PAST, date_of, set_date, settle
 from cotrain.reruns.reasons import (
     CODE,
     NEW,
@@ -46,6 +46,7 @@ __all__ = [
 ]
 
 TICKETS = ".tickets"
+SECOND = 1_000_000_000  # in nanoseconds
 
 
 class Reruns:
@@ -92,7 +93,13 @@ class Reruns:
         if ticket != last_ticket:
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(json.dumps(ticket, indent=1, sort_keys=True), encoding="utf-8")
-        os.utime(path, None if is_out_of_date else (PAST, PAST))
+        if not is_out_of_date:
+            set_date(path, PAST * SECOND)
+            return
+        os.utime(path)
+        for place in outputs:
+            if date_of(place) > date_of(path):  # of unknown making, so its date was not set right
+                set_date(place, PAST * SECOND)
 
     def _tell(self, job: str, output: Path, reasons: list[str], edits: list[str]) -> None:
         """Say why a job runs again: the edited keys where they are known, else what differs in its settings."""
