@@ -206,6 +206,44 @@ def test_batches_of_mixed_sizes_keep_each_photograph_its_own(predict, network, t
         assert agrees(read(tmp_path / "out" / f"{name}.png"), network(np.ascontiguousarray(image))), name
 
 
+CLASHES = {  # names in a folder, settings, what is written twice
+    "confidence": (["x.jpg", "x_confidence.jpg"], {"confidence": True}, "x_confidence.png"),
+    "entropy": (["x.jpg", "sub/x.jpg", "sub/x_entropy.png"], {"entropy": True}, "sub/x_entropy.png"),
+    "folder": (["x.jpg", "x_confidence.png/a.jpg"], {"confidence": True}, "x_confidence.png"),
+    "video": (["x.jpg", "x_confidence.png.mp4"], {"confidence": True}, "x_confidence.png"),
+    "table": (["x.jpg", "classes.csv/a.jpg"], {}, "classes.csv"),
+}
+
+
+@pytest.mark.parametrize("clash", CLASHES.values(), ids=CLASHES)
+def test_two_outputs_of_one_name_are_refused_before_anything_is_written(clash, predict, tmp_path):
+    names, settings, twice = clash
+    for name in names:
+        path = tmp_path / "given" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with path.open("wb") as file:
+            Image.fromarray(PHOTOGRAPH).save(file, format="PNG")
+    message = predict(tmp_path / "given", code=2, **settings)
+    [fault] = [line for line in message.splitlines() if line.startswith("error: ")]
+    assert f"{tmp_path / 'out' / twice} is also written for" in fault and "rename one of them" in fault
+    assert not (tmp_path / "out").exists()
+
+
+def test_names_that_differ_in_what_is_not_written_are_no_clash(predict, tmp_path):
+    for name in ("x.jpg", "x_confidence.jpg", "x_overlay.png"):
+        save(tmp_path / "given" / name, PHOTOGRAPH)
+    predict(tmp_path / "given")
+    assert len(list((tmp_path / "out").glob("*.png"))) == 3
+
+
+def test_frames_are_not_written_over_a_photograph(predict, tmp_path):
+    photograph = save(tmp_path / "out" / "drive" / "000003.png", PHOTOGRAPH)
+    (tmp_path / "drive.mp4").write_bytes(b"not looked at")
+    before = photograph.read_bytes()
+    assert "an input lies in it" in predict(tmp_path / "drive.mp4", photograph, code=2)
+    assert photograph.read_bytes() == before
+
+
 def test_quiet_shows_no_progress(model, tmp_path, capsys):
     command = [f"--model={model}", str(save(tmp_path / "a.png", PHOTOGRAPH)), f"--out={tmp_path / 'out'}"]
     for arguments in (["predict", *command], ["--quiet", "predict", *command], ["predict", *command, "--quiet"]):

@@ -26,8 +26,9 @@ from cotrain.settings.tools import Predict
 
 WORKFLOW = Path("workflow")
 LONGEST = 2048  # pixels that the network sees at most, if the model does not say what it was trained at
-VIDEO_ENDINGS = ("_overlay.mp4",)
-PHOTOGRAPH_ENDINGS = (".png", "_overlay.jpg", "_confidence.png", "_entropy.png")
+CLASSES = "classes.csv"
+FRAME = "06d"  # format of a frame's number
+RENAME = "rename one of them, or predict them into different folders"
 
 NamedImages = Iterable[tuple[str, np.ndarray]]  # name and image (H, W, 3) uint8
 
@@ -45,7 +46,7 @@ def run(
     which value and colour each class has.
     """
     footage = media.listed(photographs, out)
-    _check_places(footage, out)
+    _check_places(footage, out, settings)
     predictor = _predictor(settings, model, out)
     paths = {name: path for name, path, is_video in footage if not is_video}
     videos = {name: media.Video(path) for name, path, is_video in footage if is_video}
@@ -70,21 +71,46 @@ def _count(paths: dict[str, Path], videos: dict[str, media.Video]) -> int | None
     return count
 
 
-def _check_places(footage: list[media.Footage], out: Path) -> None:
-    """Raises BadInput if a prediction would be written over a photograph or a video."""
+def _check_places(footage: list[media.Footage], out: Path, settings: Predict) -> None:
+    """Raises BadInput if a prediction would be written over an input, or over or into another prediction."""
     inputs = {path.resolve() for _, path, _ in footage}
-    for name, _, is_video in footage:
-        for ending in VIDEO_ENDINGS if is_video else PHOTOGRAPH_ENDINGS:
-            path = out / f"{name}{ending}"
+    sources: dict[Path, Path | None] = {out / CLASSES: None}  # path to write → input that it is made from
+    for name, source, is_video in footage:
+        frames = (out / name).resolve()
+        if is_video and any(path.parent == frames for path in inputs):
+            raise BadInput(f"{out / name}: an input lies in it, and frames might be written over it; write elsewhere")
+        for path in _outputs(out / name, is_video, settings):
             if path.resolve() in inputs:
                 raise BadInput(f"{path}: it is an input too, and would be lost; write elsewhere")
+            if path in sources:
+                raise BadInput(f"{source}: {_written(path, sources[path])}; {RENAME}")
+            sources[path] = source
+    for path, source in sources.items():
+        for folder in path.parents:
+            if folder in sources:
+                raise BadInput(f"{source}: its folder {_written(folder, sources[folder])}; {RENAME}")
+
+
+def _outputs(path: Path, is_video: bool, settings: Predict) -> Iterator[Path]:
+    """What is written for a photograph or a video whose predictions are called `path`; of its frames, the first."""
+    maps = path / f"{0:{FRAME}}" if is_video else path
+    yield path.with_name(f"{path.name}_overlay{'.mp4' if is_video else '.jpg'}")
+    yield maps.with_name(f"{maps.name}.png")
+    if settings.confidence:
+        yield maps.with_name(f"{maps.name}_confidence.png")
+    if settings.entropy:
+        yield maps.with_name(f"{maps.name}_entropy.png")
+
+
+def _written(path: Path, source: Path | None) -> str:
+    return f"{path} is also written for {source or 'the table of classes'}"
 
 
 def _predict_video(predictor: "_Predictor", name: str, video: media.Video, frame_done: Callable[[], object]) -> None:
     """Writes the predictions of a video's frames, and its overlay."""
     with atomic.replacing(predictor.out / f"{name}_overlay.mp4") as temporary:
         writer = media.VideoWriter(temporary.with_suffix(".mp4"), video.fps)  # OpenCV goes by the ending
-        frames = ((f"{name}/{number:06d}", frame) for number, frame in enumerate(video))
+        frames = ((f"{name}/{number:{FRAME}}", frame) for number, frame in enumerate(video))
         try:
             for _, overlay in predictor.overlays(frames):
                 writer.write(overlay)
@@ -212,7 +238,7 @@ class _Predictor:
                 "blue": blue,
             }
             rows.append(row)
-        with atomic.replacing(self.out / "classes.csv") as temporary:
+        with atomic.replacing(self.out / CLASSES) as temporary:
             pd.DataFrame(rows).to_csv(temporary, index=False, lineterminator="\n")
 
 
