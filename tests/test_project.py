@@ -16,6 +16,18 @@ def test_conda_and_pip_pin_the_same_versions():
     assert set(conda["dependencies"][-1]["pip"]) == pins
 
 
+def test_pre_commit_has_the_linters_and_versions_of_make_lint():
+    pins = (PROJECT / "envs/requirements.txt").read_text().splitlines()
+    recipe = (PROJECT / "Makefile").read_text().partition("lint: $(READY)\n")[2].partition("\n\n")[0]
+    config = yaml.safe_load((PROJECT / ".pre-commit-config.yaml").read_text())
+    hooks = [hook for repository in config["repos"] for hook in repository["hooks"]]
+    programs = {"ruff": "ruff", "snakefmt": "snakefmt", "lint-imports": "import-linter"}
+    assert all(program in recipe for program in programs)
+    installed = {package for hook in hooks for package in hook["additional_dependencies"]}
+    assert installed <= set(pins)
+    assert {package.partition("==")[0] for package in installed} == set(programs.values())
+
+
 def test_config_yaml_has_every_key():
     def flat(data, prefix=""):
         return {
