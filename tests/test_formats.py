@@ -555,6 +555,37 @@ def test_check_answers_bad_input_in_one_line(arguments, message, check, tmp_path
     assert result.code == 2 and re.fullmatch(f"error: .*{message}.*\n", result.err)
 
 
+@pytest.mark.parametrize(
+    ("path", "sheet"),
+    [
+        ("my set/un.yaml", "un.png"),
+        ("my.set/v1.2 final.yml", "v1.2 final.png"),
+        ("carla_0.9.13", "carla_0.9.13.png"),
+        ("../elsewhere/own.yaml", "own.png"),
+    ],
+)
+def test_contact_sheet_lies_in_a_plain_place_and_check_says_where(path, sheet, check, tmp_path, monkeypatch):
+    folder = tmp_path / "work"
+    folder.mkdir()
+    (folder / "workflow").symlink_to(WORKFLOW)
+    monkeypatch.chdir(folder)
+    description = Path(path)
+    if description.suffix in (".yaml", ".yml"):
+        description.parent.mkdir(parents=True, exist_ok=True)
+        description.write_text("{name: own, images: '{id}.png', values: {0: road, 1: car}}")
+    else:
+        description = WORKFLOW / "datasets" / f"{path}.yaml"
+    dataset = load_dataset(WORKFLOW, str(description))
+    pattern = dataset.images.replace("{split}", next(iter(dataset.splits))).replace("{id}", "0001")
+    image = tmp_path / "data" / dataset.root / pattern
+    image.parent.mkdir(parents=True)
+    grey(image, np.full((10, 20), 7))
+    result = check(path, "--root", tmp_path / "data")
+    assert result.code == 0, result.err
+    assert f"contact sheet: results/check/{sheet}" in result.out.splitlines()
+    assert list(folder.rglob("*.png")) == [folder / "results" / "check" / sheet]
+
+
 # ---- the documentation's example --------------------------------------------------------------------------------
 
 

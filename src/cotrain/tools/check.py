@@ -28,6 +28,7 @@ from cotrain.tools import image_sets
 from cotrain.tools.image_sets import WORKFLOW, ImageSet
 
 CONFIG = Path("config.yaml")
+SHEETS = Path("results", "check")
 MAX_FAULTS = 5  # files of a set that are named because they cannot be read
 MAX_SIZES = 6
 
@@ -54,17 +55,15 @@ def run(
     plan = None
     if config is None:
         sets = image_sets.of_dataset(str(what[0]), split, labelset, root)
-        sheet_name = sets[0].name.split()[0]
     elif split or labelset or root:
         raise BadInput("--split, --labelset, --root: they go with a dataset; a config says them itself")
     else:
         plan = Plan(config, WORKFLOW)
         sets = image_sets.of_config(plan)
-        sheet_name = what[-1].stem
     if not sets:
         raise BadInput("config: all its images are rendered, and none is there yet; run snakemake first")
     surveys = _survey(sets, settings.threads)
-    _draw_sheet(sheet or Path("results", "check", f"{sheet_name}.png"), surveys, settings.pictures)
+    _draw_sheet(sheet or _sheet_path(what[-1]), surveys, settings.pictures)
     faults = []
     if plan:
         faults += _model_faults(plan)
@@ -223,6 +222,14 @@ def _faults(image_set: ImageSet, survey: Survey) -> list[str]:
 
 
 # ---- the contact sheet ------------------------------------------------------------------------------------------
+
+
+def _sheet_path(checked: Path) -> Path:
+    """Where the contact sheet goes for a dataset's name, or for the path of a dataset or config, in this folder."""
+    name = checked.name
+    if checked.suffix in (".yaml", ".yml"):
+        name = checked.stem
+    return SHEETS / f"{name}.png"
 
 
 def _draw_sheet(path: Path, surveys: Surveys, count: int) -> None:
