@@ -6,6 +6,7 @@ Expected numbers are counted here from the files that the report is made of.
 import base64
 import io
 import json
+import os
 import re
 import shutil
 from collections import Counter
@@ -15,7 +16,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from conftest import MADE_BY, VOID, write_index, write_thresholds
+from conftest import MADE_BY, PROJECT, VOID, write_index, write_thresholds
 from PIL import Image
 from workflow_runs import snakemake
 
@@ -353,6 +354,29 @@ def test_pictures_are_of_the_images_that_are_in_most_rounds():
 
 def test_charts_cannot_end_their_script():
     assert "</script" not in packed(histogram({"</script><script>x": [1, 2]}, [0, 0.5, 1], "x", "y"))
+
+
+@pytest.mark.parametrize("ending", ["html", "css", "js"])
+def test_edit_of_the_template_changes_what_the_report_is_made_by(ending, tmp_path):
+    """In a copy of the code, which a process of its own reads: hashes are kept for as long as a process lives."""
+    import subprocess
+    import sys
+
+    shutil.copytree(PROJECT / "src", tmp_path / "src")
+    code = "import json; from cotrain.files.code import manifest; print(json.dumps(manifest('report')))"
+
+    def manifest() -> dict[str, str]:
+        environment = os.environ | {"PYTHONPATH": str(tmp_path / "src")}
+        return json.loads(
+            subprocess.run([sys.executable, "-c", code], env=environment, check=True, capture_output=True).stdout
+        )
+
+    before = manifest()
+    with (tmp_path / "src/cotrain/report" / f"page.{ending}").open("a") as file:
+        file.write("\n")
+    after = manifest()
+    assert before.keys() == after.keys()
+    assert len([name for name in before if before[name] != after[name]]) == 1
 
 
 # ---- who reads it, and what it reads ----------------------------------------------------------------------------
