@@ -284,7 +284,7 @@ def _describe_csv(path: Path, count: int) -> list[str]:
 
 def _read_csv(path: Path) -> tuple[pd.DataFrame, str]:
     """A table and its kind, which its columns tell; checked if it is one of ours."""
-    frame = tables.read_csv(path, text=[])
+    frame = tables.read_csv(path, texts=[])
     for kind, columns in contract.TABLES.items():
         if set(columns) <= set(frame):
             return tables.read_table(path, kind), kind
