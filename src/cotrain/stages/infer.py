@@ -40,17 +40,17 @@ def run(
     devices.prepare(settings.threads)
     device = devices.device_of(settings.device)
     models = [checkpoint.load(path, settings.classes, settings.trust).to(device) for path in model]
-    probabilities = inference.ensemble(models, settings.ensemble)
+    ensemble = inference.ensemble(models, settings.ensemble)
     prior = _prior(settings, statistics) if statistics else None
-    maps = inference.strategy(probabilities, settings, prior)
+    maps = inference.strategy(ensemble, settings, prior)
 
     ego = labels.read_mask(settings.ego_mask, settings.size) if settings.ego_mask else None
     shape = (settings.keep_classes, *settings.size)
     largest_total = float(len(models)) if settings.ensemble == "max" else 1.0
     histogram = np.zeros((classes, SCALE + 1), np.int64)
     with labelfiles.create_predictions(out, settings.classes, ids, shape, largest_total, histogram, made_by) as write:
-        shown = progress(maps(_photographs(rows, settings.size)), f"infer {out.parent.name}", "image", len(ids))
-        for i, p in enumerate(shown):
+        probabilities = maps(_photographs(rows, settings.size))
+        for i, p in enumerate(progress(probabilities, f"infer {out.parent.name}", "image", len(ids))):
             label, confidence = inference.most_probable(p, settings.keep_classes)
             if ego is not None:
                 label[:, ego] = VOID

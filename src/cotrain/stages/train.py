@@ -99,8 +99,8 @@ def _train(settings: Train, inputs: Inputs, results: Results, team: Team) -> Non
     restart = Restart(results.restart, settings.restart_minutes, settings.name, results.made_by, team, **parts)
     done = restart.load()
     augmented_on = device if settings.augmentation.on_device else None
-    made = ahead(batches, done, workers, pinned=device.type == "cuda", device=augmented_on)
-    bar = progress(made, f"train {settings.name}", "step", batches.steps, done, shown=team.first)
+    loader = ahead(batches, done, workers, pinned=device.type == "cuda", device=augmented_on)
+    bar = progress(loader, f"train {settings.name}", "step", batches.steps, done, shown=team.first)
     if not team.first:  # or dropout would be the same in all processes
         torch.manual_seed(seeds.seed_of(settings.seed, "process", team.rank))
     events = results.tensorboard if team.first else None
@@ -175,9 +175,11 @@ def _target_images(settings: Train, inputs: Inputs) -> sources.Images | None:
 
 def _steps(settings: Train, labelled: sources.Images, target: sources.Images | None) -> int:
     """Iterations; epochs count over the target images where there are some, else over the source."""
-    images, per_step = labelled, settings.batch
+    images = labelled
+    per_step = settings.batch
     if target:
-        images, per_step = target, target_count(settings.target_share, settings.batch)
+        images = target
+        per_step = target_count(settings.target_share, settings.batch)
         if settings.course.epochs and not per_step:
             raise BadInput("course.epochs: a mini-batch has no target image; raise target_share, or give course.steps")
     return sampling.iterations(settings.course.steps, settings.course.epochs, len(images), per_step)
