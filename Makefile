@@ -7,7 +7,7 @@ export PATH := $(abspath $(BIN)):$(PATH)
 # Snakemake does not start without a home, and a user of a container may have none.
 export HOME ?= $(abspath $(VENV))
 
-.PHONY: bench env demo demo-real demo-idd test lint clean
+.PHONY: bench env demo demo-real demo-idd test test-fast lint clean
 
 $(READY): envs/requirements.txt pyproject.toml
 	$(PYTHON) -m venv $(VENV)
@@ -29,6 +29,9 @@ bench: $(READY)  ## measure speed and memory, and write docs/benchmarks.md: an h
 
 test: lint  ## everything that CI runs
 	pytest
+
+test-fast: lint  ## linters and the fast tests: what to run while you type
+	pytest -m "not slow"
 
 lint: $(READY)
 	ruff check src tests tools benchmarks docs

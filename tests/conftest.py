@@ -20,6 +20,18 @@ CLASSES = ("road", "car", "sky")
 MADE_BY = {"stage": "test", "settings": {}, "inputs": {}, "code": "0"}
 
 
+# ---- slow tests -------------------------------------------------------------------------------------------------
+
+SLOW_FIXTURES = {"run", "results", "campaign", "dry_run"}  # a whole workflow, or many dry runs of one
+
+
+@pytest.hookimpl(tryfirst=True)  # before pytest selects by markers
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if not SLOW_FIXTURES.isdisjoint(item.fixturenames):
+            item.add_marker(pytest.mark.slow)
+
+
 # ---- random inputs and plain loops ------------------------------------------------------------------------------
 
 
