@@ -60,7 +60,16 @@ def final(domains: Domains) -> Iterator[Job]:
 
 
 def _keys_of_labellers(config: Config) -> list[str]:
-    keys = ["final?", "final.labels_from", "final.ensemble", "cotrain.cycles"]
+    keys = [
+        "final?",
+        "final.labels_from",
+        "final.ensemble",
+        "cotrain.cycles",
+    ]
     if not config.cotrain.cycles:
-        keys += ["cotrain.members", "selftrain.early_cycle", "selftrain.cycles"]
+        keys += [
+            "cotrain.members",
+            "selftrain.early_cycle",
+            "selftrain.cycles",
+        ]
     return keys

@@ -48,11 +48,20 @@ def index(domains: Domains, table: str) -> Job:
     """Table of a domain's images. `target` lists no labels, so that no later stage can read them."""
     domain = table.removesuffix(LABELLED)
     scenes = domains.scenes(domain)
-    keys = [f"data.{domain}.dataset", f"data.{domain}.split", f"data.{domain}.limit"]
+    keys = [
+        f"data.{domain}.dataset",
+        f"data.{domain}.split",
+        f"data.{domain}.limit",
+    ]
     if scenes:
-        keys += ["results", f"toycity.{domains.domains[domain].split}", "toycity.size", "toycity.seed"]
+        keys += [
+            "results",
+            f"toycity.{domains.domains[domain].split}",
+            "toycity.size",
+            "toycity.seed",
+        ]
     else:
-        keys += ["data.root"]
+        keys.append("data.root")
     return Job(
         stage="index",
         name=table,
@@ -80,7 +89,12 @@ def color(domains: Domains) -> Job:
         inputs={"source": (SOURCE_TABLE,), "target": (TARGET_TABLE,)},
         outputs=(COLORS,),
         settings=settings,
-        keys=("data.source.dataset", "data.source.size", "data.target.size", "seed"),
+        keys=(
+            "data.source.dataset",
+            "data.source.size",
+            "data.target.size",
+            "seed",
+        ),
         in_run=domains.config.align_colors,
     )
 
@@ -89,7 +103,12 @@ def statistics(domains: Domains) -> Job:
     """Class counts of the source images for balanced sampling, and where classes are for the spatial prior."""
     config = domains.config
     settings = {"labels": domains.labels("source"), "size": config.data.source.size}
-    keys = ["data.labelset", "data.source.dataset", "data.source.size", "inference.prior"]
+    keys = [
+        "data.labelset",
+        "data.source.dataset",
+        "data.source.size",
+        "inference.prior",
+    ]
     outputs = [STATISTICS]
     if config.inference.prior:
         settings["prior"] = {"size": config.data.target.size, "smoothing": config.inference.prior}

@@ -79,8 +79,20 @@ def _of_inference(domains: Domains, round_: Round) -> tuple[dict[str, Any], list
         "device": config.device,
         **trust(domains),
     }
-    keys = ["data.labelset", "data.target.size", "data.ego_mask", "device", "inference.prior", *trust_keys(domains)]
-    keys += [f"inference.{name}" for name in ("scales", "flip", "keep_classes", "batch", "threads", "patches.count")]
+    keys = [
+        "data.labelset",
+        "data.target.size",
+        "data.ego_mask",
+        "device",
+        "inference.scales",
+        "inference.flip",
+        "inference.keep_classes",
+        "inference.batch",
+        "inference.threads",
+        "inference.prior",
+        "inference.patches.count",
+        *trust_keys(domains),
+    ]
     if inference.patches.count:
         settings["patches"] = inference.patches.model_dump(mode="json")
         settings["seed"] = seed_of(config.seed, "patches", round_.path)

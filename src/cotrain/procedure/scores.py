@@ -13,7 +13,14 @@ from cotrain.procedure.rounds import FINAL, Round
 from cotrain.settings.config import MODEL, Config
 
 # Config keys that decide which rounds there are.
-ROUND_KEYS = ("selftrain.cycles", "cotrain.cycles", "cotrain.members", "final?", "align_colors", "data.target.truth")
+ROUND_KEYS = (
+    "selftrain.cycles",
+    "cotrain.cycles",
+    "cotrain.members",
+    "final?",
+    "align_colors",
+    "data.target.truth",
+)
 
 
 def evaluated(config: Config) -> list[Round]:
@@ -103,6 +110,19 @@ def measured(config: Config) -> list[Round]:
 def evaluate(domains: Domains, round_: Round) -> Job:
     """mIoU on the validation images."""
     config, inference = domains.config, domains.config.inference
+    keys = [
+        "data.labelset",
+        "data.validation?",
+        "data.validation.dataset",
+        "data.validation.size",
+        "evaluation",
+        "inference.batch",
+        "inference.threads",
+        "device",
+        *trust_keys(domains),
+    ]
+    if round_.models:
+        keys.append("cotrain.members")
     return Job(
         stage="evaluate",
         name=round_.path,
@@ -117,12 +137,7 @@ def evaluate(domains: Domains, round_: Round) -> Job:
             "device": config.device,
             **trust(domains),
         },
-        keys=(
-            *("data.labelset", "data.validation?", "data.validation.dataset", "data.validation.size", "evaluation"),
-            *("inference.batch", "inference.threads", "device"),
-            *(["cotrain.members"] if round_.models else []),
-            *trust_keys(domains),
-        ),
+        keys=tuple(keys),
         round=round_,
     )
 
@@ -212,8 +227,13 @@ def report(domains: Domains) -> Job:
         outputs=("report.html",),
         settings=settings,
         keys=(
-            *("run", "data.labelset", "data.target.dataset", "data.validation?", "report"),
-            *("inference.keep_predictions", *ROUND_KEYS),
+            "run",
+            "data.labelset",
+            "data.target.dataset",
+            "data.validation?",
+            "report",
+            "inference.keep_predictions",
+            *ROUND_KEYS,
         ),
     )
 

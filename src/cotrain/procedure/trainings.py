@@ -78,9 +78,19 @@ def _of_every_training(domains: Domains, round_: Round, course: str) -> dict[str
 
 
 def _keys_of_every_training(round_: Round, course: str) -> list[str]:
-    keys = ["data.labelset", "data.source.dataset", "data.source.size", f"training.{course}", "seed", "device"]
-    keys += [f"training.{name}" for name in TrainingOptions.model_fields]
-    return keys if round_.phase == SOURCE_ONLY else [*keys, "align_colors"]
+    keys = [
+        "data.labelset",
+        "data.source.dataset",
+        "data.source.size",
+        f"training.{course}",
+        "seed",
+        "device",
+    ]
+    for name in TrainingOptions.model_fields:
+        keys.append(f"training.{name}")
+    if round_.phase != SOURCE_ONLY:
+        keys.append("align_colors")
+    return keys
 
 
 def _on_source(domains: Domains, round_: Round) -> tuple[dict[str, Any], list[str]]:
@@ -94,8 +104,16 @@ def _on_source(domains: Domains, round_: Round) -> tuple[dict[str, Any], list[st
 def _on_target(domains: Domains, true_labels: bool) -> tuple[dict[str, Any], list[str]]:
     """Settings and config keys of a training that goes on from a model, on source and target."""
     config = domains.config
-    settings = {"target_share": config.mix.target_share, "target_size": config.data.target.size, **trust(domains)}
-    keys = ["mix.target_share", "data.target.size", *trust_keys(domains)]
+    settings = {
+        "target_share": config.mix.target_share,
+        "target_size": config.data.target.size,
+        **trust(domains),
+    }
+    keys = [
+        "mix.target_share",
+        "data.target.size",
+        *trust_keys(domains),
+    ]
     if true_labels:
         settings["target"] = domains.labels("target")
         keys.append("data.target.dataset")
