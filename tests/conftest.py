@@ -23,12 +23,34 @@ MADE_BY = {"stage": "test", "settings": {}, "inputs": {}, "code": "0"}
 # ---- slow tests -------------------------------------------------------------------------------------------------
 
 SLOW_FIXTURES = {"run", "results", "campaign", "dry_run"}  # a whole workflow, or many dry runs of one
+SLOW_MODULES = {  # real Snakemake or SLURM, many trainings, or thousands of spoilt inputs
+    "test_bad_inputs",
+    "test_benchmarks",
+    "test_export",
+    "test_fuzz",
+    "test_heads",
+    "test_logbook",
+    "test_models",
+    "test_network_stages",
+    "test_predict",
+    "test_processes",
+    "test_restarts",
+    "test_shards",
+    "test_sharing",
+    "test_slurm",
+    "test_snakemake",
+    "test_three_members",
+    "test_training",
+    "test_two_architectures",
+    "test_workflow",
+}
 
 
 @pytest.hookimpl(tryfirst=True)  # before pytest selects by markers
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
-        if not SLOW_FIXTURES.isdisjoint(item.fixturenames):
+        uses_workflow = not SLOW_FIXTURES.isdisjoint(item.fixturenames)
+        if uses_workflow or item.path.stem in SLOW_MODULES:
             item.add_marker(pytest.mark.slow)
 
 

@@ -190,7 +190,7 @@ def test_files_dated_ahead_rerun_what_was_edited_and_nothing_else(results, dry_r
     assert dry_run(results) == ([], [])
     date_all(results, ahead)
     plan = dry_run(results, nested({"training.cycle.steps": 3}))
-    assert "finetune" in plan.first and plan.words == [
+    assert "train selftrain" in plan.first and plan.words == [
         "out of date, train selftrain/01 first: training.cycle.steps: 2 → 3"
     ]
 
@@ -289,8 +289,8 @@ def test_changed_function_reruns_the_stages_that_use_it_until_that_is_accepted(c
     plan, hints = code.plan(copied)
     assert plan.first == ["train source", "train source_only"] and {"train cotrain", "train final"} <= plan.kinds
     assert plan.words == [
-        "out of date, train source first: code: method.sampling.balanced, method.sampling.balanced_with_another_name, "
-        "stages.train._class_balance"
+        "out of date, train source_only first: code: method.sampling.balanced, method.sampling.balanced_with_another_name, "
+        "stages.train._pick_source"
     ]
     assert hints == ["results/tiny"]
     before = code.cotrain("explain", "--json", "results/tiny/source/model.pt", cwd=copied)

@@ -94,6 +94,12 @@ class Training(TrainingOptions):
     cycle: Course = Field(default_factory=lambda: Course(steps=8000, schedule="constant"))
     final: Course = Field(default_factory=Course)
 
+    @model_validator(mode="after")
+    def _an_image_for_each(self) -> Self:
+        if self.batch < self.gpus:
+            raise ValueError(f"batch must not be less than gpus, or {self.gpus - self.batch} have nothing to do")
+        return self
+
 
 class Inference(InferenceOptions):
     prior: Annotated[float, Field(gt=0, le=1)] | None = Field(

@@ -119,12 +119,6 @@ class TrainingOptions(Strict):
     ] = 5
     compile: bool = Field(False, description="compile the network with torch.compile, which takes minutes")
 
-    @model_validator(mode="after")
-    def _an_image_for_each(self) -> Self:
-        if self.batch < self.gpus:
-            raise ValueError(f"batch must not be less than gpus, or {self.gpus - self.batch} have nothing to do")
-        return self
-
 
 class Mix(Strict):
     """How target images with pseudo-labels are mixed with source images."""
