@@ -289,8 +289,8 @@ def test_changed_function_reruns_the_stages_that_use_it_until_that_is_accepted(c
     plan, hints = code.plan(copied)
     assert plan.first == ["train source", "train source_only"] and {"train cotrain", "train final"} <= plan.kinds
     assert plan.words == [
-        "out of date, train source_only first: code: method.sampling.balanced, method.sampling.balanced_with_another_name, "
-        "stages.train._pick_source"
+        "out of date, train source_only first: code: method.sampling.balanced, "
+        "method.sampling.balanced_with_another_name, stages.train._pick_source"
     ]
     assert hints == ["results/tiny"]
     before = code.cotrain("explain", "--json", "results/tiny/source/model.pt", cwd=copied)
